@@ -1,0 +1,54 @@
+// What the store's actors say to each other and to the gateway: the request that carries one
+// command through a region and comes back as a reply, and the events of engine, log and regions.
+
+import type { RegionCommand } from "../../resp/command.ts";
+import type { Reply } from "../../resp/reply.ts";
+
+/**
+ * One command for one region. The request itself is the event and the reply slot: no promise and
+ * no closure per command. A region answers exactly once by `request.settle(reply)`.
+ */
+export interface RegionRequest {
+  readonly type: "region.request";
+  readonly command: RegionCommand;
+  /** args[0] is the command's name. Buffers may be views of a socket chunk. */
+  readonly args: readonly Buffer[];
+  /** Positions in `args` of its keys, all owned by this region at `epoch`. */
+  readonly keyPositions: readonly number[];
+  readonly db: number;
+  /** Requests of one session and region are evaluated in order of arrival. */
+  readonly sessionId: number;
+  /** Answers; a second call is a bug and throws. Never called inside `send`'s caller turn after a throw. */
+  settle(reply: Reply): void;
+}
+
+/** A step of a walk over the keys of one region (SCAN, KEYS, RANDOMKEY). */
+export interface RegionWalk {
+  readonly type: "region.walk";
+  readonly db: number;
+  /** Start at this 48-bit cursor (position * 65536 + bucket), inside the region's range or below it. */
+  readonly cursor: number;
+  /** Stop after about this many keys examined; a bucket is never cut. Infinity = whole region. */
+  readonly count: number;
+  /** Keys the caller keeps: by glob and type. */
+  readonly accepts: (key: Buffer, type: string) => boolean;
+  /** `next` = cursor to go on from, undefined when the region is done. `error` when it did not happen. */
+  settle(result: { keys: Buffer[]; next: number | undefined } | { error: string }): void;
+}
+
+/** FLUSHALL / FLUSHDB / DBSIZE of one region are ordinary requests with these built-in commands' literals. */
+export type RegionEvent = RegionRequest | RegionWalk;
+
+/** What the gateway needs of a region to route to it. */
+export interface RegionRoute {
+  readonly regionId: number;
+  /** Range of positions, both inclusive. */
+  readonly fromPosition: number;
+  readonly toPosition: number;
+  readonly epoch: number;
+}
+
+/** Reply texts of the outside contract (design section 6, Errors). */
+export const storeRestarting = "CLUSTERDOWN store restarting";
+export const noLeader = (regionId: number): string => `CLUSTERDOWN region ${regionId} has no leader`;
+export const unknownOutcome = (reason: string): string => `UNKNOWN outcome: ${reason}`;
