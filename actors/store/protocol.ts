@@ -26,6 +26,8 @@ export interface RegionRequest {
 export interface RegionWalk {
   readonly type: "region.walk";
   readonly db: number;
+  /** A walk runs behind every earlier request of its session. */
+  readonly sessionId: number;
   /** Start at this 48-bit cursor (position * 65536 + bucket), inside the region's range or below it. */
   readonly cursor: number;
   /** Stop after about this many keys examined; a bucket is never cut. Infinity = whole region. */

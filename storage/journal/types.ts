@@ -63,7 +63,12 @@ export interface JournalStatistics {
 export interface Journal {
   /** Logs found at open, one per live replica, in regionId order. */
   readonly recovered: readonly RecoveredLog[];
-  /** Queues a write for the next group. Order of calls is LSN order. */
+  /**
+   * The log of a region as it stands now, everything queued included (a replica that restarts while
+   * the journal lives first waits for an empty `append` to be durable). Undefined when it has none.
+   */
+  logOf(regionId: number): RecoveredLog | undefined;
+  /** Queues a write for the next group. Order of calls is LSN order. A write without content is a barrier. */
   append(write: JournalWrite, onDurable: OnDurable): void;
   /**
    * Starts the group write of everything queued, unless one is in flight (then the next one starts
