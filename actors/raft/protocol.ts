@@ -36,7 +36,12 @@ export type RaftMessage =
 export type RaftEvent =
   /** The store's tick: only wakes the core; time is `nowMs`, monotonic, read fresh by the caller. */
   | { readonly type: "raft.tick"; readonly nowMs: number; readonly electionTimeoutMs: number }
-  | { readonly type: "raft.message"; readonly nowMs: number; readonly message: RaftMessage; readonly electionTimeoutMs: number }
+  | {
+      readonly type: "raft.message";
+      readonly nowMs: number;
+      readonly message: RaftMessage;
+      readonly electionTimeoutMs: number;
+    }
   /** Leader only: append these payloads, one entry each. Returns through the core's `lastIndex`. */
   | { readonly type: "raft.propose"; readonly payloads: readonly Buffer[] }
   /** A persist effect is durable. Stale ones (older `token`) release nothing that a newer role owns. */
@@ -61,7 +66,12 @@ export type RaftEffect =
    * Make durable; then step `raft.persisted` with the token. A vote or term is durable before any
    * message or role that shows it (`safety.md`: paper figure 2, "updated on stable storage before responding").
    */
-  | { readonly type: "persist"; readonly hardState: HardState | undefined; readonly entries: readonly LogEntry[]; readonly token: PersistToken }
+  | {
+      readonly type: "persist";
+      readonly hardState: HardState | undefined;
+      readonly entries: readonly LogEntry[];
+      readonly token: PersistToken;
+    }
   /** Send now (everything it depends on is durable already). */
   | { readonly type: "send"; readonly message: RaftMessage }
   /** commitIndex moved: entries (from, to] are ready to apply and their replies may leave. */

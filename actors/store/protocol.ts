@@ -3,6 +3,7 @@
 
 import type { RegionCommand } from "../../resp/command.ts";
 import type { Reply } from "../../resp/reply.ts";
+import type { Effect } from "../../storage/keyspace/effects.ts";
 
 /**
  * One command for one region. The request itself is the event and the reply slot: no promise and
@@ -38,8 +39,25 @@ export interface RegionWalk {
   settle(result: { keys: Buffer[]; next: number | undefined } | { error: string }): void;
 }
 
+/** Removes keys whose time is over (active expiry). What is not due any more is left alone. */
+export interface RegionExpire {
+  readonly type: "region.expire";
+  /** What the index of expiries names, oldest first. */
+  readonly due: ReadonlyArray<{ readonly slot: number; readonly key: Buffer; readonly indexKey: Buffer }>;
+  /** The removals are committed (or were given up: the index still names the keys). */
+  settle(): void;
+}
+
+/** Effects that do not come from a command: the region map of region 0. */
+export interface RegionPropose {
+  readonly type: "region.propose";
+  readonly effects: readonly Effect[];
+  /** `error` when they are not, or not certainly, committed. */
+  settle(error?: string): void;
+}
+
 /** FLUSHALL / FLUSHDB / DBSIZE of one region are ordinary requests with these built-in commands' literals. */
-export type RegionEvent = RegionRequest | RegionWalk;
+export type RegionEvent = RegionRequest | RegionWalk | RegionExpire | RegionPropose;
 
 /** What the gateway needs of a region to route to it. */
 export interface RegionRoute {
@@ -54,3 +72,16 @@ export interface RegionRoute {
 export const storeRestarting = "CLUSTERDOWN store restarting";
 export const noLeader = (regionId: number): string => `CLUSTERDOWN region ${regionId} has no leader`;
 export const unknownOutcome = (reason: string): string => `UNKNOWN outcome: ${reason}`;
+
+/** Names by which the store's actors find each other in the actor system. */
+export const storeActors = {
+  store: "store",
+  engine: "store.engine",
+  log: "store.log",
+  regions: "store.regions",
+  server: "store.server",
+  expiry: "store.expiry",
+} as const;
+
+/** The actor a region's replica lives in. */
+export const regionActor = (regionId: number): string => `region.${regionId}`;

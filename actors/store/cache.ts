@@ -1,0 +1,55 @@
+// The bounded cache of decoded records, one per store, in front of RocksDB. It only ever holds what
+// is applied: what is newer stands in a region's overlay and is looked at first.
+
+import { LRUCache } from "lru-cache";
+import type { KeyRecord } from "../../storage/keyspace/records.ts";
+
+/** Rough cost of an entry beside its bytes: map slot, list node, record and buffer objects. */
+const entryOverheadBytes = 320;
+
+/** "This key does not exist" is worth caching too. */
+const absent = Symbol("absent");
+
+/** Records by cache key (data id, slot and key in one string; see `region.ts`). */
+export class RecordCache {
+  readonly #entries: LRUCache<string, KeyRecord | typeof absent>;
+
+  /** `maxBytes` bounds keys, values and bookkeeping together, roughly. */
+  constructor(maxBytes: number) {
+    this.#entries = new LRUCache({ maxSize: maxBytes, maxEntrySize: 64 * 1024 });
+  }
+
+  /** The record, null when the key is known to be absent, undefined when nothing is known. */
+  get(key: string): KeyRecord | null | undefined {
+    const found = this.#entries.get(key);
+    return found === absent ? null : found;
+  }
+
+  /**
+   * Keeps a copy: the bytes handed in may be a view of a whole socket chunk or log entry, and a
+   * small hot value must not keep that alive.
+   */
+  set(key: string, record: KeyRecord | null): void {
+    if (record === null) {
+      this.#entries.set(key, absent, { size: entryOverheadBytes + key.length });
+      return;
+    }
+    const size = entryOverheadBytes + key.length + ("bytes" in record ? record.bytes.length : 0);
+    this.#entries.set(key, "bytes" in record ? { ...record, bytes: Buffer.from(record.bytes) } : record, {
+      size,
+    });
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  /** Bytes accounted for now. */
+  get bytes(): number {
+    return this.#entries.calculatedSize;
+  }
+}

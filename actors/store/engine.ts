@@ -1,0 +1,94 @@
+// Store.KV.Engine: the actor that owns the open RocksDB and its single writer. Opens before anything
+// else of the store starts, closes after everything else has stopped. An error of the disk is not
+// its to survive: it is handed to the node, which ends the process.
+
+import { fromPromise, sendParent, setup } from "xstate";
+import type { Engine, EngineOpener } from "../../storage/engine.ts";
+import type { Clock } from "../system/clock.ts";
+import { hot } from "../system/hot.ts";
+import type { Turn } from "../system/turn.ts";
+import type { StoreHandles } from "./handles.ts";
+import { EngineWriter, type ApplyJob } from "./writer.ts";
+
+/** What the engine actor is given. */
+export interface EngineInput {
+  readonly opener: EngineOpener;
+  readonly handles: StoreHandles;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  /** Hears the first failed write or a failed open; the process must end (`safety.md` 3). */
+  readonly onFatal: (error: Error) => void;
+}
+
+export type EngineEvent =
+  | { readonly type: "engine.apply"; readonly job: ApplyJob }
+  | { readonly type: "shutdown" };
+
+interface EngineContext {
+  readonly input: EngineInput;
+  writer: EngineWriter | undefined;
+}
+
+const asError = (error: unknown): Error =>
+  error instanceof Error ? error : new Error(String(error));
+
+const machine = setup({
+  types: {} as { context: EngineContext; events: EngineEvent; input: EngineInput },
+  actors: {
+    open: fromPromise<Engine, EngineInput>(({ input }) => input.opener.open()),
+    close: fromPromise<void, EngineContext>(async ({ input: { input, writer } }) => {
+      const engine = input.handles.engine?.engine;
+      await writer?.idle();
+      input.handles.setEngine(undefined);
+      await engine?.close();
+    }),
+  },
+}).createMachine({
+  id: "engine",
+  context: ({ input }) => ({ input, writer: undefined }),
+  initial: "opening",
+  states: {
+    opening: {
+      invoke: {
+        src: "open",
+        input: ({ context }) => context.input,
+        onDone: {
+          target: "running",
+          actions: [
+            ({ context, event }) => {
+              const { handles, turn, clock, onFatal } = context.input;
+              const engine = event.output;
+              context.writer = new EngineWriter(engine, turn, () => clock.monotonicMs(), onFatal);
+              handles.setEngine({ engine, writer: context.writer });
+            },
+            sendParent({ type: "child.ready", id: "engine" }),
+          ],
+        },
+        onError: {
+          target: "failed",
+          actions: ({ context, event }) => context.input.onFatal(asError(event.error)),
+        },
+      },
+    },
+    running: {
+      on: {
+        "engine.apply": {
+          actions: ({ context, event }) => context.writer?.submit(event.job),
+        },
+        shutdown: "closing",
+      },
+    },
+    closing: {
+      invoke: { src: "close", input: ({ context }) => context, onDone: "closed", onError: "closed" },
+    },
+    failed: { on: { shutdown: "closed" } },
+    closed: { type: "final" },
+  },
+});
+
+/** `engine.apply` goes straight to the writer; everything else runs the chart. */
+export const engineLogic = hot(machine, (context, event) => {
+  if (event.type !== "engine.apply" || context.writer === undefined) return false;
+  context.writer.submit(event.job);
+  return true;
+});

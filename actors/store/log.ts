@@ -1,0 +1,116 @@
+// The actor that owns the shared journal (Ra's WAL process): every replica's hard state and entries
+// go through it, and once per turn it starts one group write for all of them.
+
+import { fromPromise, sendParent, setup } from "xstate";
+import type { Journal, JournalWrite, OnDurable } from "../../storage/journal/types.ts";
+import { hot } from "../system/hot.ts";
+import type { Turn, TurnTask } from "../system/turn.ts";
+import type { StoreHandles } from "./handles.ts";
+
+/** Opens the one journal of a data directory; a second call first closes the former incarnation. */
+export interface JournalOpener {
+  open(): Promise<Journal>;
+}
+
+/** What the log actor is given. */
+export interface LogInput {
+  readonly opener: JournalOpener;
+  readonly handles: StoreHandles;
+  readonly turn: Turn;
+  /** Hears a failed open; failures of a write reach the node through the opener's options. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export type LogEvent =
+  | { readonly type: "log.append"; readonly write: JournalWrite; readonly onDurable: OnDurable }
+  | { readonly type: "shutdown" };
+
+/** Queues appends and starts one flush a turn. */
+class GroupCommit implements TurnTask {
+  readonly #journal: Journal;
+  readonly #turn: Turn;
+  #deferred = false;
+
+  constructor(journal: Journal, turn: Turn) {
+    this.#journal = journal;
+    this.#turn = turn;
+  }
+
+  append(write: JournalWrite, onDurable: OnDurable): void {
+    this.#journal.append(write, onDurable);
+    if (this.#deferred) return;
+    this.#deferred = true;
+    this.#turn.defer("journal", this);
+  }
+
+  run(): void {
+    this.#deferred = false;
+    this.#journal.flush();
+  }
+}
+
+interface LogContext {
+  readonly input: LogInput;
+  commit: GroupCommit | undefined;
+}
+
+const asError = (error: unknown): Error =>
+  error instanceof Error ? error : new Error(String(error));
+
+const machine = setup({
+  types: {} as { context: LogContext; events: LogEvent; input: LogInput },
+  actors: {
+    open: fromPromise<Journal, LogInput>(({ input }) => input.opener.open()),
+    close: fromPromise<void, LogContext>(async ({ input: { input } }) => {
+      const journal = input.handles.journal;
+      input.handles.setJournal(undefined);
+      await journal?.close();
+    }),
+  },
+}).createMachine({
+  id: "log",
+  context: ({ input }) => ({ input, commit: undefined }),
+  initial: "opening",
+  states: {
+    opening: {
+      invoke: {
+        src: "open",
+        input: ({ context }) => context.input,
+        onDone: {
+          target: "running",
+          actions: [
+            ({ context, event }) => {
+              context.input.handles.setJournal(event.output);
+              context.commit = new GroupCommit(event.output, context.input.turn);
+            },
+            sendParent({ type: "child.ready", id: "log" }),
+          ],
+        },
+        onError: {
+          target: "failed",
+          actions: ({ context, event }) => context.input.onFatal(asError(event.error)),
+        },
+      },
+    },
+    running: {
+      on: {
+        "log.append": {
+          actions: ({ context, event }) => context.commit?.append(event.write, event.onDurable),
+        },
+        shutdown: "closing",
+      },
+    },
+    closing: {
+      invoke: { src: "close", input: ({ context }) => context, onDone: "closed", onError: "closed" },
+    },
+    failed: { on: { shutdown: "closed" } },
+    closed: { type: "final" },
+  },
+});
+
+/** `log.append` goes straight to the journal; everything else runs the chart. */
+export const logLogic = hot(machine, (context, event) => {
+  if (event.type !== "log.append" || context.commit === undefined) return false;
+  context.commit.append(event.write, event.onDurable);
+  return true;
+});

@@ -1,0 +1,260 @@
+// One region's replica on this store: the Raft core with its shell. It opens by redoing the log
+// from the last synced marker, persists through the log actor, applies through the engine actor,
+// and hands commands to its evaluator. What commands mean and how keys look is not its business.
+
+import assert from "node:assert/strict";
+import type { LogEntry, HardState } from "../../storage/journal/types.ts";
+import { isServing, step } from "../raft/core.ts";
+import type { ReplicaHost } from "../raft/machine.ts";
+import { perform, type ReplicaPorts } from "../raft/perform.ts";
+import type { PersistToken, RaftEvent, RaftMessage, Role } from "../raft/protocol.ts";
+import { startState, type RaftState } from "../raft/state.ts";
+import type { Clock } from "../system/clock.ts";
+import type { Turn } from "../system/turn.ts";
+import { applyEntries, type AppliedState } from "./apply.ts";
+import type { RecordCache } from "./cache.ts";
+import type { EngineEvent } from "./engine.ts";
+import { Evaluator, type EvaluatorCounters } from "./evaluate.ts";
+import type { DataIds } from "./data-ids.ts";
+import type { StoreHandles } from "./handles.ts";
+import type { LogEvent } from "./log.ts";
+import type { RegionEvent } from "./protocol.ts";
+import { recoverRegion } from "./recover.ts";
+
+/** Bytes of log read at once while catching up from the journal. */
+const catchUpBytes = 1024 * 1024;
+
+/** What every region of a store is given. */
+export interface RegionPorts {
+  readonly handles: StoreHandles;
+  /** The engine and log actors, looked up when the replica starts. */
+  readonly engine: { send(event: EngineEvent): void };
+  readonly log: { send(event: LogEvent): void };
+  readonly cache: RecordCache;
+  readonly dataIds: DataIds;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly counters: EvaluatorCounters;
+  /** The replica has become able, or stopped being able, to serve commands. */
+  readonly onServing: (region: Region, serving: boolean) => void;
+  /** A flush or drop left something for the sweeper. */
+  readonly onGarbage: () => void;
+  /** Damage or a broken disk: the process must end. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Everything a region's actor handles. */
+export type ReplicaEvent = RaftEvent | RegionEvent;
+
+export const isReplicaEvent = (event: { readonly type: string }): boolean =>
+  event.type.startsWith("region.") || event.type.startsWith("raft.");
+
+export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts {
+  readonly regionId: number;
+  readonly #ports: RegionPorts;
+  readonly #send: (event: ReplicaEvent) => void;
+  readonly #evaluator: Evaluator;
+  #raft: RaftState | undefined;
+  #applied: AppliedState | undefined;
+  /** Entries not handed to the engine yet, by index. */
+  readonly #recent = new Map<number, LogEntry>();
+  /** Handed to the engine up to here. */
+  #submitted = 0;
+  #reading = false;
+  #serving = false;
+  #abandoned = false;
+
+  constructor(regionId: number, ports: RegionPorts, send: (event: ReplicaEvent) => void) {
+    this.regionId = regionId;
+    this.#ports = ports;
+    this.#send = send;
+    this.#evaluator = new Evaluator(regionId, ports, this);
+  }
+
+  get role(): Role {
+    return this.#raft?.role ?? "follower";
+  }
+
+  get term(): number {
+    return this.#raft?.term ?? 0;
+  }
+
+  get commitIndex(): number {
+    return this.#raft?.commitIndex ?? 0;
+  }
+
+  get appliedIndex(): number {
+    return this.#raft?.appliedIndex ?? 0;
+  }
+
+  get lastIndex(): number {
+    return this.#raft?.log.lastIndex ?? 0;
+  }
+
+  /** The applied state; only an opened region has one. */
+  get applied(): AppliedState {
+    assert(this.#applied !== undefined, "the region is open");
+    return this.#applied;
+  }
+
+  get evaluator(): Evaluator {
+    return this.#evaluator;
+  }
+
+  get serving(): boolean {
+    return this.#serving;
+  }
+
+  async open(): Promise<void> {
+    const recovered = await recoverRegion(this.regionId, this.#ports);
+    if (this.#abandoned) return;
+    this.#applied = recovered.applied;
+    this.#raft = startState({
+      replicaId: recovered.applied.meta.replicaId,
+      membership: recovered.applied.meta.membership,
+      hardState: recovered.hardState,
+      appliedIndex: recovered.appliedIndex,
+      appliedTerm: recovered.appliedTerm,
+      terms: recovered.terms,
+      nowMs: this.#ports.clock.monotonicMs(),
+    });
+    this.#submitted = recovered.appliedIndex;
+  }
+
+  handle(event: ReplicaEvent): void {
+    switch (event.type) {
+      case "region.request":
+      case "region.walk":
+      case "region.expire":
+      case "region.propose":
+        this.#evaluator.enqueue(event);
+        break;
+      default:
+        this.#step(event);
+    }
+  }
+
+  /** Nothing of this incarnation answers or acts any more; what waits hears why. */
+  abandon(reason: string): void {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    this.#setServing(false);
+    this.#evaluator.abandon(reason);
+  }
+
+  /** Appends one entry for the evaluator. Only while serving; returns its index. */
+  propose(payload: Buffer): number {
+    this.#step({ type: "raft.propose", payloads: [payload] });
+    return this.lastIndex;
+  }
+
+  #step(event: RaftEvent): void {
+    const raft = this.#raft;
+    if (raft === undefined || this.#abandoned) return;
+    perform(step(raft, event), this);
+    if (event.type === "raft.applied") this.#afterApply(event.index);
+  }
+
+  persist(
+    hardState: HardState | undefined,
+    entries: readonly LogEntry[],
+    token: PersistToken,
+  ): void {
+    for (const entry of entries) this.#recent.set(entry.index, entry);
+    const write = {
+      regionId: this.regionId,
+      replicaId: this.applied.meta.replicaId,
+      entries,
+      ...(hardState === undefined ? {} : { hardState }),
+    };
+    this.#ports.log.send({
+      type: "log.append",
+      write,
+      onDurable: () => this.#send({ type: "raft.persisted", token }),
+    });
+  }
+
+  send(message: RaftMessage): void {
+    // Every region has one voter until nodes talk to each other; a message would have no way.
+    assert.fail(`region ${this.regionId} has nobody to send ${message.type} to`);
+  }
+
+  commit(_from: number, to: number): void {
+    this.#evaluator.committed(to);
+    this.#applyCommitted();
+  }
+
+  changeRole(role: Role): void {
+    if (role !== "leader") this.#setServing(false);
+  }
+
+  /** Hands committed entries to the engine in order; reads from the journal what is not in memory. */
+  #applyCommitted(): void {
+    const raft = this.#raft;
+    if (raft === undefined || this.#abandoned || this.#reading) return;
+    const entries: LogEntry[] = [];
+    while (this.#submitted < raft.commitIndex) {
+      const entry = this.#recent.get(this.#submitted + 1);
+      if (entry === undefined) break;
+      this.#recent.delete(entry.index);
+      this.#submitted = entry.index;
+      entries.push(entry);
+    }
+    if (entries.length > 0) this.#submit(entries);
+    if (this.#submitted < raft.commitIndex) this.#readMore(raft.commitIndex);
+  }
+
+  #submit(entries: readonly LogEntry[]): void {
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    const { operations, sync, hasGarbage, state } = applyEntries(
+      entries,
+      this.applied,
+      this.#ports.dataIds,
+    );
+    this.#ports.engine.send({
+      type: "engine.apply",
+      job: {
+        regionId: this.regionId,
+        operations,
+        applied: { index: last.index, term: last.term },
+        ...(state === undefined ? {} : { state }),
+        sync,
+        onDone: () => {
+          this.#send({ type: "raft.applied", index: last.index });
+          if (hasGarbage) this.#ports.onGarbage();
+        },
+      },
+    });
+  }
+
+  #afterApply(index: number): void {
+    this.#evaluator.applied(index);
+    const raft = this.#raft;
+    if (raft !== undefined && isServing(raft)) this.#setServing(true);
+  }
+
+  #readMore(to: number): void {
+    const journal = this.#ports.handles.journal;
+    if (journal === undefined) return;
+    this.#reading = true;
+    journal.read(this.regionId, this.#submitted + 1, to, catchUpBytes).then(
+      (entries) => {
+        this.#reading = false;
+        if (this.#abandoned) return;
+        for (const entry of entries) this.#recent.set(entry.index, entry);
+        this.#applyCommitted();
+      },
+      (error: unknown) => this.#ports.onFatal(error as Error),
+    );
+  }
+
+  #setServing(serving: boolean): void {
+    if (this.#serving === serving) return;
+    this.#serving = serving;
+    if (serving) this.#evaluator.serve(this.applied);
+    else this.#evaluator.pause();
+    this.#ports.onServing(this, serving);
+  }
+}

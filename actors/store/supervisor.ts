@@ -1,0 +1,55 @@
+// SpiredbStore.Supervisor: engine, log, regions, server, expiry, in this order and rest_for_one,
+// because each rests on the ones before it: a new engine means a new journal, new replicas, and so on.
+
+import type { ChildSpec, SupervisorInput } from "../system/children.ts";
+import { supervisor } from "../system/supervisor.ts";
+import { engineLogic, type EngineInput } from "./engine.ts";
+import { expiryLogic, type ExpiryInput } from "./expiry.ts";
+import { logLogic, type LogInput } from "./log.ts";
+import { storeActors } from "./protocol.ts";
+import { serverLogic, type ServerInput } from "./server.ts";
+
+/** Everything the store's actors are given. */
+export interface StoreInput {
+  readonly engine: EngineInput;
+  readonly log: LogInput;
+  readonly server: ServerInput;
+  readonly expiry: ExpiryInput;
+  /** Monotonic clock and observation hooks of every supervisor in the tree. */
+  readonly supervision: Pick<SupervisorInput, "now" | "onExit" | "onRestart">;
+}
+
+/** The specification of the store's tree for the node's supervisor. */
+export function storeSpec(input: StoreInput): ChildSpec {
+  const regions: SupervisorInput = {
+    ...input.supervision,
+    strategy: "one_for_one",
+    // A replica that fails again and again takes the regions with it, then the store, then the node.
+    intensity: { max: 5, periodMs: 10_000 },
+  };
+  const children: ChildSpec[] = [
+    child("engine", engineLogic, input.engine, true),
+    child("log", logLogic, input.log, true),
+    { ...child("regions", supervisor, regions, true), shutdownMs: 10_000 },
+    child("server", serverLogic, input.server, true),
+    child("expiry", expiryLogic, input.expiry, false),
+  ];
+  const tree: SupervisorInput = { ...input.supervision, strategy: "rest_for_one", children };
+  return {
+    id: "store",
+    systemId: storeActors.store,
+    logic: supervisor,
+    input: tree,
+    shutdownMs: 30_000,
+    awaitReady: true,
+  };
+}
+
+function child(
+  id: keyof typeof storeActors,
+  logic: ChildSpec["logic"],
+  input: unknown,
+  awaitReady: boolean,
+): ChildSpec {
+  return { id, systemId: storeActors[id], logic, input, awaitReady, shutdownMs: 10_000 };
+}

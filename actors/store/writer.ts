@@ -1,0 +1,152 @@
+// The single writer of a store's engine: everything that waits becomes the next batch, one batch is
+// in flight (`safety.md` 1: two of RocksDB's unsynced batches may land in either order). It also
+// knows what every region has applied, which makes any synced batch a marker for all of them.
+
+import { DiskError } from "../../storage/errors.ts";
+import type { Engine, WriteOperation } from "../../storage/engine.ts";
+import { appliedKey, encodeApplied, markerKey } from "../../storage/local-records.ts";
+import type { Turn, TurnTask } from "../system/turn.ts";
+
+/** What one region wants applied; jobs of a region are submitted in log order. */
+export interface ApplyJob {
+  readonly regionId: number;
+  readonly operations: readonly WriteOperation[];
+  /** Position of the last entry in `operations`; undefined = only local records. */
+  readonly applied?: { readonly index: number; readonly term: number };
+  /** The region's counters after this job, written once per batch. */
+  readonly state?: WriteOperation;
+  /** Flush, and other changes that must not be redone, want a synced batch. */
+  readonly sync: boolean;
+  /** The batch holding this job has been written. */
+  onDone(): void;
+}
+
+/** Counters since the engine was opened. */
+export interface WriterStatistics {
+  batches: number;
+  syncedBatches: number;
+  operations: number;
+  lastBatchSeconds: number;
+}
+
+export class EngineWriter implements TurnTask {
+  readonly #engine: Engine;
+  readonly #turn: Turn;
+  readonly #monotonicMs: () => number;
+  readonly #onFatal: (error: Error) => void;
+  readonly #applied = new Map<number, { index: number; term: number }>();
+  #queue: ApplyJob[] = [];
+  #markers: Array<(applied: ReadonlyMap<number, { index: number; term: number }>) => void> = [];
+  #inFlight = false;
+  #deferred = false;
+  #idle: Array<() => void> = [];
+  readonly statistics: WriterStatistics = {
+    batches: 0,
+    syncedBatches: 0,
+    operations: 0,
+    lastBatchSeconds: 0,
+  };
+
+  constructor(
+    engine: Engine,
+    turn: Turn,
+    monotonicMs: () => number,
+    onFatal: (error: Error) => void,
+  ) {
+    this.#engine = engine;
+    this.#turn = turn;
+    this.#monotonicMs = monotonicMs;
+    this.#onFatal = onFatal;
+  }
+
+  submit(job: ApplyJob): void {
+    this.#queue.push(job);
+    this.#deferRun();
+  }
+
+  /** What a region had applied before this process: makes it part of the next marker. */
+  recovered(regionId: number, index: number, term: number): void {
+    this.#applied.set(regionId, { index, term });
+  }
+
+  /**
+   * A synced marker behind everything submitted so far. `done` hears what every region had applied
+   * in it: the log below may be cut.
+   */
+  marker(done: (applied: ReadonlyMap<number, { index: number; term: number }>) => void): void {
+    this.#markers.push(done);
+    this.#deferRun();
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  idle(): Promise<void> {
+    if (!this.#inFlight && this.#queue.length === 0 && this.#markers.length === 0) {
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #deferRun(): void {
+    if (this.#deferred || this.#inFlight) return;
+    this.#deferred = true;
+    this.#turn.defer("journal", this);
+  }
+
+  /** Starts the next batch, unless one is in flight: then its end does. */
+  run(): void {
+    this.#deferred = false;
+    if (this.#inFlight || (this.#queue.length === 0 && this.#markers.length === 0)) return;
+    const jobs = this.#queue;
+    const markers = this.#markers;
+    this.#queue = [];
+    this.#markers = [];
+    this.#inFlight = true;
+    const sync = markers.length > 0 || jobs.some((job) => job.sync);
+    const operations = this.#gather(jobs, sync);
+    const marked = sync ? new Map(this.#applied) : undefined;
+    const startedMs = this.#monotonicMs();
+    this.#engine.write(operations, { sync }).then(
+      () => {
+        this.statistics.batches++;
+        if (sync) this.statistics.syncedBatches++;
+        this.statistics.operations += operations.length;
+        this.statistics.lastBatchSeconds = (this.#monotonicMs() - startedMs) / 1000;
+        this.#inFlight = false;
+        for (const job of jobs) job.onDone();
+        if (marked !== undefined) for (const done of markers) done(marked);
+        if (this.#queue.length > 0 || this.#markers.length > 0) this.#deferRun();
+        else for (const resolve of this.#idle.splice(0)) resolve();
+      },
+      (error: unknown) => {
+        // In flight for ever: after a failed write nothing may follow it.
+        this.#onFatal(new DiskError("writing to RocksDB failed", { cause: error }));
+      },
+    );
+  }
+
+  #gather(jobs: readonly ApplyJob[], sync: boolean): WriteOperation[] {
+    const operations: WriteOperation[] = [];
+    const states = new Map<number, WriteOperation>();
+    const touched = new Set<number>();
+    for (const job of jobs) {
+      for (const operation of job.operations) operations.push(operation);
+      if (job.state !== undefined) states.set(job.regionId, job.state);
+      if (job.applied === undefined) continue;
+      this.#applied.set(job.regionId, job.applied);
+      touched.add(job.regionId);
+    }
+    for (const state of states.values()) operations.push(state);
+    for (const regionId of touched) this.#putPosition(operations, appliedKey(regionId), regionId);
+    if (sync) {
+      for (const regionId of this.#applied.keys()) {
+        this.#putPosition(operations, markerKey(regionId), regionId);
+      }
+    }
+    return operations;
+  }
+
+  #putPosition(operations: WriteOperation[], key: Buffer, regionId: number): void {
+    const { index, term } = this.#applied.get(regionId) ?? { index: 0, term: 0 };
+    operations.push({ type: "put", key, value: encodeApplied(index, term) });
+  }
+}
