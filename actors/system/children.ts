@@ -92,7 +92,7 @@ export class NotReadyInTime extends Error {
 }
 
 /** What follows when everything in `toStop` is down. */
-type Then = "run" | "stop" | "fail";
+type Outcome = "run" | "stop" | "fail";
 
 /** Node clamps longer timers to 1 ms instead of waiting. */
 const longestTimerMs = 2 ** 31 - 1;
@@ -102,7 +102,7 @@ export class Children {
   /** Insertion order is start order. */
   readonly specs = new Map<string, ChildSpec>();
   readonly refs = new Map<string, AnyActorRef>();
-  then: Then = "run";
+  outcome: Outcome = "run";
   failure: MaxRestartsExceeded | undefined;
   /** The child being shut down, and the one the start waits for. */
   current: string | undefined;
@@ -119,8 +119,8 @@ export class Children {
   /** Next to stop and next to start are at the end. */
   #toStop: string[] = [];
   #toStart: string[] = [];
-  readonly #ready = new Set<string>();
-  #readyByMs = 0;
+  /** Children with `awaitReady` that are not ready yet, and by when they must be. */
+  readonly #readyByMs = new Map<string, number>();
   #forget: string | undefined;
   #announced = false;
 
@@ -130,7 +130,7 @@ export class Children {
     this.#intensity = input.intensity ?? defaultIntensity;
     this.#window = new RestartWindow(this.#intensity);
     for (const spec of input.children ?? []) this.specs.set(spec.id, spec);
-    this.#toStart = [...this.specs.keys()].reverse();
+    this.#toStart = [...this.specs.keys()].toReversed();
   }
 
   /** Restarts within the intensity's period, for inspection. */
@@ -147,7 +147,7 @@ export class Children {
     for (let id = this.#toStart.at(-1); id !== undefined; id = this.#toStart.at(-1)) {
       const spec = this.specs.get(id);
       if (spec !== undefined && !this.alive(id)) this.#start(spec);
-      if (spec?.awaitReady === true && !this.#ready.has(id)) {
+      if (spec !== undefined && this.#readyByMs.has(id)) {
         this.awaited = id;
         return;
       }
@@ -158,8 +158,9 @@ export class Children {
 
   #start(spec: ChildSpec): void {
     const { id, logic, input, systemId } = spec;
-    this.#ready.delete(id);
-    this.#readyByMs = this.#input.now() + (spec.readyTimeoutMs ?? longestTimerMs);
+    if (spec.awaitReady === true) {
+      this.#readyByMs.set(id, this.#input.now() + (spec.readyTimeoutMs ?? longestTimerMs));
+    }
     try {
       // Not spawnChild: it copies snapshot.children at every start and stop, so a supervisor of n
       // regions would pay O(n) for each. The wrapper in supervisor.ts stops these children instead.
@@ -176,6 +177,8 @@ export class Children {
   announce(): void {
     if (this.#announced) return;
     this.#announced = true;
+    // XState's sendParent throws in a root actor, and a supervisor may be one.
+    // oxlint-disable-next-line no-underscore-dangle
     this.#self._parent?.send({ type: "child.ready", id: this.#self.id });
   }
 
@@ -183,22 +186,22 @@ export class Children {
   kill(id: string): void {
     const ref = this.refs.get(id);
     this.refs.delete(id);
-    this.#ready.delete(id);
+    this.#readyByMs.delete(id);
     if (ref?.getSnapshot().status === "active") ref.send({ type: "xstate.stop" });
   }
 
   killAll(): void {
-    for (const id of [...this.refs.keys()].reverse()) this.kill(id);
+    for (const id of [...this.refs.keys()].toReversed()) this.kill(id);
   }
 
   markReady(id: string): void {
-    if (this.alive(id)) this.#ready.add(id);
+    if (this.alive(id)) this.#readyByMs.delete(id);
   }
 
   /** Milliseconds the awaited child still has. */
   readyWithinMs(): number {
-    const leftMs = this.#readyByMs - this.#input.now();
-    return Math.min(Math.max(0, leftMs), longestTimerMs);
+    const byMs = this.#readyByMs.get(this.awaited ?? "") ?? 0;
+    return Math.min(Math.max(0, byMs - this.#input.now()), longestTimerMs);
   }
 
   /** The awaited child took too long: it is stopped and judged as failed. */
@@ -217,7 +220,7 @@ export class Children {
     // Forgotten, or the late notice of an incarnation that has been replaced already.
     if (spec === undefined || this.alive(id)) return;
     this.refs.delete(id);
-    this.#ready.delete(id);
+    this.#readyByMs.delete(id);
     const failed = exit.type.startsWith("xstate.error");
     const restart = spec.restart ?? "permanent";
     const supervisor = this.#self.id;
@@ -254,15 +257,15 @@ export class Children {
     return [...this.specs.keys()].filter((id) => wanted.has(id));
   }
 
-  #plan(then: Then, stop: readonly string[], start: readonly string[]): void {
-    this.then = then;
+  #plan(outcome: Outcome, stop: readonly string[], start: readonly string[]): void {
+    this.outcome = outcome;
     this.#toStop = stop.filter((id) => id !== this.current && this.alive(id));
     this.#toStart = start.toReversed();
   }
 
   /** Plans the end of everybody. A failure on its way stays one. */
   planShutdown(): void {
-    this.#plan(this.then === "fail" ? "fail" : "stop", [...this.specs.keys()], []);
+    this.#plan(this.outcome === "fail" ? "fail" : "stop", [...this.specs.keys()], []);
   }
 
   /** Plans the start of a new child; one with this id that lives stays as it is. */

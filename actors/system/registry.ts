@@ -32,7 +32,7 @@ export function actorName<TEvent extends { readonly type: string }>(
 export type LiveSystem = ActorSystem<ActorSystemInfo>;
 
 const refOf = (system: LiveSystem, systemId: string): AnyActorRef | undefined =>
-  system.get(systemId) as AnyActorRef | undefined;
+  system.get(systemId);
 
 /** The living actor of this name, or undefined: between crash and restart there is none. */
 export function lookup<TEvent extends { readonly type: string }>(

@@ -4,7 +4,7 @@
 // actors; the bookkeeping is children.ts, the rules restart-policy.ts. It works serially: while one
 // child is being shut down or awaited, other restarts and requests queue up.
 
-import { cancel, raise, setup } from "xstate";
+import { assign, cancel, raise, setup } from "xstate";
 
 import { Children } from "./children.ts";
 import type { ExitEvent, SupervisorInput, SupervisorRequest } from "./children.ts";
@@ -25,12 +25,14 @@ export interface SupervisorContext {
   readonly children: Children;
 }
 
+const types = {} as {
+  context: SupervisorContext;
+  events: SupervisorEvent;
+  input: SupervisorInput;
+};
+
 const machine = setup({
-  types: {} as {
-    context: SupervisorContext;
-    events: SupervisorEvent;
-    input: SupervisorInput;
-  },
+  types,
   delays: {
     grace: ({ context }) => Number(context.children.grace()),
     backoff: ({ context }) => context.children.pauseMs,
@@ -38,8 +40,8 @@ const machine = setup({
   },
   guards: {
     mustStop: ({ context }) => context.children.hasToStop,
-    fails: ({ context }) => context.children.then === "fail",
-    ends: ({ context }) => context.children.then === "stop",
+    fails: ({ context }) => context.children.outcome === "fail",
+    ends: ({ context }) => context.children.outcome === "stop",
     backsOff: ({ context }) => context.children.pauseMs > 0,
     awaits: ({ context }) => context.children.awaited !== undefined,
     isAwaited: ({ context, event }) =>
@@ -50,7 +52,12 @@ const machine = setup({
     isBrutal: ({ context }) => context.children.grace() === "brutal",
   },
   actions: {
-    launch: ({ context }) => context.children.launch(),
+    // An assign and not a plain action: a child's machine runs its own built-in actions when it is
+    // created, which XState's development build warns of inside plain ones.
+    launch: assign(({ context }) => {
+      context.children.launch();
+      return {};
+    }),
     markReady: ({ context, event }) => {
       if (event.type === "child.ready") context.children.markReady(event.id);
     },
