@@ -1,0 +1,137 @@
+// The lock file that keeps a second process out of a data directory, with a clear sentence. Node
+// offers no OS-level file lock, so this one names its owner and is judged by looking at /proc; the
+// lock RocksDB takes (fcntl, held by the kernel, also across containers) is the guard behind it.
+
+import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+
+import { SetupError } from "./failure.ts";
+
+/** Who holds a lock. Pid and start tick together survive pid reuse; boot id tells another boot. */
+interface Owner {
+  readonly pid: number;
+  readonly host: string;
+  /** Clock ticks since boot when the process started (field 22 of /proc/<pid>/stat); "" = unknown. */
+  readonly startTick: string;
+  readonly bootId: string;
+}
+
+/** A held lock. `release` comes at the very end; a second call does nothing. */
+export interface Lock {
+  release(): void;
+}
+
+/** Takes the lock of the folder or throws `SetupError` naming the process that has it. */
+export function takeLock(folder: string): Lock {
+  const path = join(folder, "lock");
+  const own = `${JSON.stringify(ownerOf(process.pid))}\n`;
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, own, { mode: 0o600 });
+  try {
+    // A hard link appears whole or not at all: nobody ever reads a half-written owner.
+    for (let attempt = 0; !tryLink(temporary, path); attempt++) {
+      const text = readText(path);
+      if (text === undefined) continue;
+      const owner = parseOwner(text);
+      if (attempt > 8 || (owner !== undefined && isAlive(owner))) {
+        const who =
+          owner === undefined ? "another process" : `process ${owner.pid} on ${owner.host}`;
+        throw new SetupError(`${folder} is in use by ${who}; one data directory serves one node`);
+      }
+      removeStale(path, text);
+    }
+  } finally {
+    unlinkSync(temporary);
+  }
+  return {
+    release() {
+      if (readText(path) === own) unlinkSync(path);
+    },
+  };
+}
+
+function tryLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/**
+ * Moves the stale lock aside before deleting it: two processes may judge the same lock stale, and
+ * the slower one must not delete what the faster one has just taken; it puts that back.
+ */
+function removeStale(path: string, judged: string): void {
+  const aside = `${path}.stale.${process.pid}`;
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  if (readText(aside) !== judged) tryLink(aside, path);
+  unlinkSync(aside);
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function parseOwner(text: string): Owner | undefined {
+  try {
+    const owner = JSON.parse(text) as Owner;
+    return Number.isInteger(owner.pid) && owner.pid > 0 ? owner : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function ownerOf(pid: number): Owner {
+  return {
+    pid,
+    host: hostname(),
+    startTick: startTickOf(pid) ?? "",
+    bootId: systemText("/proc/sys/kernel/random/boot_id"),
+  };
+}
+
+/**
+ * Whether the owner still runs, as far as this process can see. A process in another pid namespace
+ * is invisible and looks dead; there RocksDB's lock decides.
+ */
+function isAlive(owner: Owner): boolean {
+  if (owner.pid === process.pid) return false;
+  if (owner.host === hostname() && owner.bootId !== systemText("/proc/sys/kernel/random/boot_id")) {
+    return false;
+  }
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+  }
+  const startTick = startTickOf(owner.pid);
+  return startTick === undefined || owner.startTick === "" || startTick === owner.startTick;
+}
+
+function startTickOf(pid: number): string | undefined {
+  const stat = systemText(`/proc/${pid}/stat`);
+  // The process name stands in parentheses and may hold anything, so fields count from the last ")".
+  return stat === "" ? undefined : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+}
+
+function systemText(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
+}
