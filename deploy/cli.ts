@@ -2,5 +2,3 @@
 // is the launcher `cli.cts`, which is built to dist/deploy/cli.js. This file adds nothing to main.ts.
 
 await import("./main.ts");
-
-export {};

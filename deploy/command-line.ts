@@ -44,7 +44,10 @@ export function createProgram(actions: CommandActions): Command {
     .option("--check-config", "check the settings and the data directory's identity, then exit")
     .option("--print-config", "print every setting with where it comes from, then exit");
   addSettings(start, () => true);
-  start.action(async (options: Record<string, unknown>) => {
+  // An unknown command lands here, because `start` is the default one.
+  start.allowExcessArguments().action(async (options: Record<string, unknown>) => {
+    const [excess] = start.args;
+    if (excess !== undefined) start.error(`error: unknown command '${excess}' (see --help)`);
     const asked = options["printConfig"] === true ? "print" : checkOrRun(options);
     await actions.start(flagTexts(options), asked);
   });
@@ -68,7 +71,6 @@ function addSettings(command: Command, wanted: (flag: string) => boolean): void 
   for (const setting of settings.filter((each) => wanted(each.flag))) {
     const option = new Option(`--${setting.flag} ${setting.value}`, describe(setting));
     option.argParser(once(setting.flag));
-    if (option.optional) option.preset("on");
     command.addOption(option);
   }
 }
@@ -101,6 +103,8 @@ function flagTexts(options: Record<string, unknown>): FlagTexts {
   for (const [name, value] of Object.entries(options)) {
     const flag = name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
     if (typeof value === "string") texts[flag] = value;
+    // Only an option with an optional value, given without one: `--pure-actors`.
+    else if (settings.some((setting) => setting.flag === flag)) texts[flag] = "on";
   }
   return texts;
 }
