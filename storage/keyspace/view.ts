@@ -23,6 +23,8 @@ export interface KeyspaceView {
   stringLength(record: KeyRecord): number;
   /** Bytes [start, end) of a string, `0 <= start <= end <= length`; may be a view: do not change it. */
   readString(key: Buffer, record: KeyRecord, start: number, end: number): Buffer;
+  /** The same bytes as pieces in order, without joining them: for replies of whole long strings. */
+  readPieces(key: Buffer, record: KeyRecord, start: number, end: number): Buffer[];
   /** Replaces whatever the key holds. `value` is not copied: do not change it afterwards. */
   setString(key: Buffer, value: Buffer, options: { expireAtMs: number; raw?: boolean }): void;
   /**
@@ -36,8 +38,8 @@ export interface KeyspaceView {
   remove(key: Buffer): boolean;
   /** Keys of this database in this region, expired but not yet removed ones included (as Redis counts). */
   size(): number;
-  /** Forgets every key of this database in this region. */
-  flushDb(): void;
+  /** Forgets every key of this database in this region; false when too many flushes are still being cleared. */
+  flushDb(): boolean;
   /** Forgets every key of all databases in this region. */
   flushAll(): void;
   /** A random number in [0, 1) from the injected source. */
