@@ -92,7 +92,8 @@ export interface Server {
   later(delayMs: number, run: () => void): void;
   /** SPIRE.REGIONS: one map per region; SPIRE.REGION key: the one of that key. */
   regions(): readonly RegionLine[];
-  regionOf(key: Buffer): RegionLine;
+  /** Undefined while the store does not run. */
+  regionOf(key: Buffer): RegionLine | undefined;
 }
 
 /** A region as SPIRE.REGIONS shows it. */

@@ -1,0 +1,160 @@
+// A command whose keys live in several regions: cut into one request per region, the replies merged
+// into one. It stands between dispatch and the regions. It gives no atomicity over regions, and says
+// so when only a part was executed.
+
+import type { RegionCommand } from "../../resp/command.ts";
+import { ErrorReply } from "../../resp/reply.ts";
+import type { Reply } from "../../resp/reply.ts";
+import { storeRestarting, unknownOutcome } from "../store/protocol.ts";
+import type { RegionRequest } from "../store/protocol.ts";
+import type { Route } from "./protocol.ts";
+import type { Slot } from "./slot.ts";
+
+/** Redis Cluster's code, our reason. */
+export const crossSlot =
+  "CROSSSLOT Keys in request don't hash to the same region; use a {hash tag}";
+
+/** The share of one region. */
+interface Part {
+  readonly route: Route;
+  readonly args: Buffer[];
+  readonly keyPositions: number[];
+  /** Where its keys stand among all keys of the command, for merging arrays. */
+  readonly keyIndexes: number[];
+}
+
+/** One region's request of a larger command; tells the gathering when it is answered. */
+class PartRequest implements RegionRequest {
+  readonly type = "region.request";
+  readonly command: RegionCommand;
+  readonly args: readonly Buffer[];
+  readonly keyPositions: readonly number[];
+  readonly db: number;
+  readonly sessionId: number;
+  readonly #settled: (reply: Reply) => void;
+  #answered = false;
+
+  constructor(
+    command: RegionCommand,
+    part: { readonly args: readonly Buffer[]; readonly keyPositions: readonly number[] },
+    origin: { readonly db: number; readonly sessionId: number },
+    settled: (reply: Reply) => void,
+  ) {
+    this.command = command;
+    this.args = part.args;
+    this.keyPositions = part.keyPositions;
+    this.db = origin.db;
+    this.sessionId = origin.sessionId;
+    this.#settled = settled;
+  }
+
+  settle(reply: Reply): void {
+    if (this.#answered) throw new Error("a part of a command was answered twice");
+    this.#answered = true;
+    this.#settled(reply);
+  }
+}
+
+/**
+ * Sends `slot`'s command in parts, one per region in `routes` (parallel to its key positions). Each
+ * key takes the arguments up to the next key with it (MSET's values).
+ */
+export function scatter(slot: Slot, routes: readonly Route[]): void {
+  const command = slot.command;
+  if (command.spread === "one") return slot.reject(crossSlot);
+  const parts = split(slot, routes);
+  // Nothing has been sent yet: with one region down, nothing is executed.
+  if (parts.some((part) => part.route.ref === undefined)) return slot.reject(storeRestarting);
+  const replies = Array.from<Reply>({ length: parts.length });
+  let open = parts.length;
+  parts.forEach((part, index) => {
+    const request = new PartRequest(command, part, slot, (reply) => {
+      replies[index] = reply;
+      open -= 1;
+      if (open === 0) slot.settle(merge(command, parts, replies));
+    });
+    part.route.ref?.send(request);
+  });
+}
+
+/** The same request to every region; `merged` gets the replies in order of position. */
+export function askAll(
+  command: RegionCommand,
+  routes: readonly Route[],
+  origin: { readonly db: number; readonly sessionId: number },
+  merged: (replies: readonly Reply[] | undefined) => void,
+): void {
+  // Undefined: nothing was asked, the store is not there.
+  if (routes.length === 0 || routes.some((route) => route.ref === undefined)) {
+    return merged(undefined);
+  }
+  const replies = Array.from<Reply>({ length: routes.length });
+  const whole = { args: [Buffer.from(command.name)], keyPositions: [] };
+  let open = routes.length;
+  routes.forEach((route, index) => {
+    const request = new PartRequest(command, whole, origin, (reply) => {
+      replies[index] = reply;
+      open -= 1;
+      if (open === 0) merged(replies);
+    });
+    route.ref?.send(request);
+  });
+}
+
+/** The error of a command over several regions, or undefined when every part worked. */
+export function firstError(replies: readonly Reply[], writes: boolean): ErrorReply | undefined {
+  const error = replies.find((reply) => reply instanceof ErrorReply);
+  if (error === undefined || !writes) return error;
+  // "Certainly not executed" would be a lie when another part was.
+  const partly = replies.some((reply) => !(reply instanceof ErrorReply));
+  if (!partly || !error.message.startsWith("CLUSTERDOWN ")) return error;
+  return new ErrorReply(unknownOutcome(`executed in some regions only: ${error.message}`));
+}
+
+function split(slot: Slot, routes: readonly Route[]): Part[] {
+  const { args, keyPositions } = slot;
+  const head = args.slice(0, keyPositions[0]);
+  const parts = new Map<number, Part>();
+  keyPositions.forEach((position, index) => {
+    const route = routes[index];
+    if (route === undefined) throw new Error("a key without a route");
+    let part = parts.get(route.regionId);
+    if (part === undefined) {
+      part = { route, args: [...head], keyPositions: [], keyIndexes: [] };
+      parts.set(route.regionId, part);
+    }
+    part.keyPositions.push(part.args.length);
+    part.keyIndexes.push(index);
+    const next = keyPositions[index + 1] ?? args.length;
+    for (const arg of args.slice(position, next)) part.args.push(arg);
+  });
+  return [...parts.values()];
+}
+
+function merge(command: RegionCommand, parts: readonly Part[], replies: readonly Reply[]): Reply {
+  const error = firstError(replies, command.flags.includes("write"));
+  if (error !== undefined) return error;
+  switch (command.spread) {
+    case "sum":
+      return replies.reduce<number>((sum, reply) => sum + Number(reply), 0);
+    case "array":
+      return inKeyOrder(parts, replies);
+    case "ok":
+    case "one":
+      return replies[0] ?? "OK";
+    default:
+      return command.spread satisfies never;
+  }
+}
+
+function inKeyOrder(parts: readonly Part[], replies: readonly Reply[]): Reply {
+  const items: Reply[] = [];
+  parts.forEach((part, at) => {
+    const reply = replies[at];
+    if (!Array.isArray(reply)) throw new Error("a part of an array command answered no array");
+    part.keyIndexes.forEach((keyIndex, within) => {
+      items[keyIndex] = (reply as readonly Reply[])[within] ?? null;
+    });
+  });
+  return items;
+}

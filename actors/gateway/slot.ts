@@ -1,0 +1,72 @@
+// One command of a connection on its way: the request a region gets and the place its reply waits
+// in until all earlier replies of the connection are written. One object per command, nothing else
+// is allocated on the hot path.
+
+import type { RegionCommand } from "../../resp/command.ts";
+import { ErrorReply } from "../../resp/reply.ts";
+import type { Reply } from "../../resp/reply.ts";
+import type { RegionRequest } from "../store/protocol.ts";
+import type { CommandEntry } from "./entries.ts";
+
+/** The part of a connection a slot tells that its reply has come. */
+export interface SlotOwner {
+  settled(slot: Slot): void;
+}
+
+export class Slot implements RegionRequest {
+  readonly type = "region.request";
+  readonly args: readonly Buffer[];
+  readonly db: number;
+  readonly sessionId: number;
+  keyPositions: readonly number[] = noPositions;
+  /** Undefined while the name is not (or not yet) known to be a command. */
+  entry: CommandEntry | undefined;
+  /** Undefined = not answered yet. */
+  reply: Reply | undefined = undefined;
+  /** The protocol its reply is written in. */
+  protocol: 2 | 3 = 2;
+  /** CLIENT REPLY OFF or SKIP: nothing is written. */
+  silent = false;
+  /** Monotonic ms of the arrival of its batch. */
+  readonly arrivedAtMs: number;
+  /** Of its arguments. */
+  readonly bytes: number;
+  readonly #owner: SlotOwner;
+
+  constructor(
+    owner: SlotOwner,
+    args: readonly Buffer[],
+    session: { readonly id: number; readonly db: number },
+    arrivedAtMs: number,
+  ) {
+    this.#owner = owner;
+    this.args = args;
+    this.db = session.db;
+    this.sessionId = session.id;
+    this.arrivedAtMs = arrivedAtMs;
+    let bytes = 0;
+    for (const arg of args) bytes += arg.length;
+    this.bytes = bytes;
+  }
+
+  /** Only a slot whose entry is a region command is ever sent to a region. */
+  get command(): RegionCommand {
+    const command = this.entry?.command;
+    if (command?.runs !== "region") throw new Error("slot of no region command sent to a region");
+    return command;
+  }
+
+  settle(reply: Reply): void {
+    if (this.reply !== undefined) throw new Error("a command was answered twice");
+    this.reply = reply;
+    this.#owner.settled(this);
+  }
+
+  /** Answers with an error before execution. */
+  reject(message: string): void {
+    if (this.entry !== undefined) this.entry.statistics.rejected += 1;
+    this.settle(new ErrorReply(message));
+  }
+}
+
+const noPositions: readonly number[] = [];

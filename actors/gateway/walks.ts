@@ -1,0 +1,275 @@
+// Commands over the whole key space: KEYS, SCAN, RANDOMKEY, DBSIZE, FLUSHALL, FLUSHDB. It stands
+// between a connection, which runs one walk at a time, and the regions, which are asked in order of
+// position or all at once. Cursors are places in the key space, so a walk keeps no state here.
+
+import type { KeyspaceWalk, RegionCommand } from "../../resp/command.ts";
+import { ErrorReply } from "../../resp/reply.ts";
+import type { Reply } from "../../resp/reply.ts";
+import { storeRestarting } from "../store/protocol.ts";
+import type { RegionWalk } from "../store/protocol.ts";
+import type { Gateway } from "./gateway.ts";
+import type { Route } from "./protocol.ts";
+import { askAll, firstError } from "./scatter.ts";
+import type { Slot } from "./slot.ts";
+
+/** Sub-positions per position: a cursor is position * 65536 + bucket. */
+const bucketsPerPosition = 65_536;
+/** Regions one SCAN call looks into before it returns, found or not. */
+const regionsPerScanMax = 256;
+/** Tries of RANDOMKEY before it says the database is empty. */
+const randomTriesMax = 100;
+
+const builtIn = {
+  runs: "region",
+  arity: 1,
+  categories: ["@keyspace"],
+  summary: "A region's share of a command over the whole key space.",
+  since: "1.0.0",
+  group: "server",
+  complexity: "O(1)",
+} as const;
+
+/** Keys of one logical database in one region. */
+export const sizeOfRegion = {
+  ...builtIn,
+  name: "dbsize",
+  flags: ["readonly", "fast"],
+  spread: "sum",
+  execute: (view) => view.size(),
+} satisfies RegionCommand;
+
+/** Keys of all sixteen logical databases in one region. */
+export const sizesOfRegion = {
+  ...builtIn,
+  name: "spire.sizes",
+  flags: ["readonly", "fast"],
+  spread: "array",
+  execute: (view) => Array.from({ length: 16 }, (_, db) => view.select(db).size()),
+} satisfies RegionCommand;
+
+const flushDb = {
+  ...builtIn,
+  name: "flushdb",
+  flags: ["write"],
+  spread: "ok",
+  execute: (view) => {
+    view.flushDb();
+    return "OK";
+  },
+} satisfies RegionCommand;
+
+const flushAll = {
+  ...builtIn,
+  name: "flushall",
+  flags: ["write"],
+  spread: "ok",
+  execute: (view) => {
+    view.flushAll();
+    return "OK";
+  },
+} satisfies RegionCommand;
+
+/** Runs the slot's walk; every earlier command of its connection has been answered. */
+export function startWalk(gateway: Gateway, slot: Slot): void {
+  const command = slot.entry?.command;
+  if (command?.runs !== "keyspace") throw new Error("a walk without a keyspace command");
+  const parsed = command.parse(slot.args);
+  if (!("walk" in parsed)) return slot.settle(new ErrorReply(parsed.message));
+  if (gateway.routes.all().length === 0) return slot.reject(storeRestarting);
+  perform(gateway, slot, parsed);
+}
+
+function perform(gateway: Gateway, slot: Slot, walk: KeyspaceWalk): void {
+  switch (walk.walk) {
+    case "keys":
+      return new KeysWalk(gateway, slot, walk.pattern).start();
+    case "scan":
+      return new ScanWalk(gateway, slot, walk).start();
+    case "randomkey":
+      return new RandomWalk(gateway, slot).start();
+    case "dbsize":
+      return whole(gateway, slot, sizeOfRegion, (replies) =>
+        replies.reduce<number>((sum, reply) => sum + Number(reply), 0),
+      );
+    case "flushall":
+      return whole(gateway, slot, flushAll, () => "OK");
+    case "flushdb":
+      return whole(gateway, slot, flushDb, () => "OK");
+    default:
+      walk satisfies never;
+  }
+}
+
+function whole(
+  gateway: Gateway,
+  slot: Slot,
+  command: RegionCommand,
+  merge: (replies: readonly Reply[]) => Reply,
+): void {
+  askAll(command, gateway.routes.all(), slot, (replies) => {
+    if (replies === undefined) return slot.reject(storeRestarting);
+    slot.settle(firstError(replies, command.flags.includes("write")) ?? merge(replies));
+  });
+}
+
+type WalkResult = Parameters<RegionWalk["settle"]>[0];
+type Accepts = RegionWalk["accepts"];
+
+/** One step into the region that owns the cursor; `done` also hears that the region is not there. */
+function step(
+  gateway: Gateway,
+  at: { readonly slot: Slot; readonly cursor: number; readonly count: number },
+  accepts: Accepts,
+  done: (result: WalkResult, route: Route | undefined) => void,
+): void {
+  const position = Math.floor(at.cursor / bucketsPerPosition);
+  const route = gateway.routes.regionOf(position);
+  if (route?.ref === undefined) return done({ error: storeRestarting }, undefined);
+  route.ref.send({
+    type: "region.walk",
+    db: at.slot.db,
+    sessionId: at.slot.sessionId,
+    cursor: at.cursor,
+    count: at.count,
+    accepts,
+    settle: (result) => done(result, route),
+  });
+}
+
+/** Where the walk goes on after a region; undefined behind the last one. */
+function after(route: Route): number | undefined {
+  if (route.toPosition >= 0xffff_ffff) return undefined;
+  return (route.toPosition + 1) * bucketsPerPosition;
+}
+
+/** KEYS: everything, in bounded steps so that others get their turns. */
+class KeysWalk {
+  readonly #gateway: Gateway;
+  readonly #slot: Slot;
+  readonly #accepts: Accepts;
+  readonly #found: Buffer[] = [];
+
+  constructor(gateway: Gateway, slot: Slot, pattern: Buffer) {
+    this.#gateway = gateway;
+    this.#slot = slot;
+    this.#accepts = acceptsPattern(gateway, pattern);
+  }
+
+  start(): void {
+    this.#from(0);
+  }
+
+  #from(cursor: number): void {
+    const count = this.#gateway.limits.walkKeysPerStepMax;
+    step(this.#gateway, { slot: this.#slot, cursor, count }, this.#accepts, (result, route) => {
+      if ("error" in result) return this.#slot.settle(new ErrorReply(result.error));
+      for (const key of result.keys) this.#found.push(key);
+      const next = result.next ?? (route === undefined ? undefined : after(route));
+      if (next === undefined) this.#slot.settle(this.#found);
+      else this.#from(next);
+    });
+  }
+}
+
+/** SCAN: about COUNT keys from the cursor on, over region borders. */
+class ScanWalk {
+  readonly #gateway: Gateway;
+  readonly #slot: Slot;
+  readonly #accepts: Accepts;
+  readonly #found: Buffer[] = [];
+  readonly #cursor: number;
+  #wanted: number;
+  #regions = 0;
+
+  constructor(
+    gateway: Gateway,
+    slot: Slot,
+    walk: Extract<KeyspaceWalk, { readonly walk: "scan" }>,
+  ) {
+    this.#gateway = gateway;
+    this.#slot = slot;
+    this.#cursor = walk.cursor;
+    this.#wanted = walk.count;
+    const matches = walk.pattern === undefined ? () => true : acceptsPattern(gateway, walk.pattern);
+    const wantedType = walk.type?.toLowerCase();
+    this.#accepts = (key, type) =>
+      (wantedType === undefined || wantedType === type) && matches(key, type);
+  }
+
+  start(): void {
+    // A cursor nobody handed out is behind the end of the key space.
+    if (this.#cursor > 0xffff_ffff_ffff) return this.#end(0);
+    this.#from(this.#cursor);
+  }
+
+  #from(cursor: number): void {
+    const count = Math.min(this.#wanted, this.#gateway.limits.walkKeysPerStepMax);
+    step(this.#gateway, { slot: this.#slot, cursor, count }, this.#accepts, (result, route) => {
+      if ("error" in result) return this.#slot.settle(new ErrorReply(result.error));
+      for (const key of result.keys) this.#found.push(key);
+      // A region that has more examined the whole count; one that ended examined at least its keys.
+      this.#wanted -= result.next === undefined ? result.keys.length : count;
+      this.#regions += 1;
+      const next = result.next ?? (route === undefined ? undefined : after(route));
+      if (next === undefined) this.#end(0);
+      else if (this.#wanted <= 0 || this.#regions >= regionsPerScanMax) this.#end(next);
+      else this.#from(next);
+    });
+  }
+
+  #end(next: number): void {
+    this.#slot.settle([Buffer.from(String(next)), this.#found]);
+  }
+}
+
+/**
+ * RANDOMKEY: a region by its number of keys, a position inside it, the next key from there. Not
+ * exactly uniform: a key behind a wide gap is met more often.
+ */
+class RandomWalk {
+  readonly #gateway: Gateway;
+  readonly #slot: Slot;
+  #tries = 0;
+
+  constructor(gateway: Gateway, slot: Slot) {
+    this.#gateway = gateway;
+    this.#slot = slot;
+  }
+
+  start(): void {
+    const routes = this.#gateway.routes.all();
+    askAll(sizeOfRegion, routes, this.#slot, (replies) => {
+      if (replies === undefined) return this.#slot.reject(storeRestarting);
+      const error = firstError(replies, false);
+      if (error !== undefined) return this.#slot.settle(error);
+      const total = replies.reduce<number>((sum, reply) => sum + Number(reply), 0);
+      let drawn = Math.floor(this.#gateway.random() * total);
+      const chosen = routes.find((_, index) => (drawn -= Number(replies[index])) < 0);
+      // Every key may just have expired while the counts still hold them.
+      if (chosen === undefined || this.#tries >= randomTriesMax) return this.#slot.settle(null);
+      this.#tries += 1;
+      const width = chosen.toPosition - chosen.fromPosition + 1;
+      const position = chosen.fromPosition + Math.floor(this.#gateway.random() * width);
+      this.#pick(chosen, position * bucketsPerPosition, false);
+    });
+  }
+
+  #pick(route: Route, cursor: number, wrapped: boolean): void {
+    const at = { slot: this.#slot, cursor, count: 1 };
+    step(this.#gateway, at, acceptsAll, (result) => {
+      if ("error" in result) return this.#slot.settle(new ErrorReply(result.error));
+      const key = result.keys[Math.floor(this.#gateway.random() * result.keys.length)];
+      if (key !== undefined) return this.#slot.settle(key);
+      if (result.next !== undefined) return this.#pick(route, result.next, wrapped);
+      if (wrapped) return this.start();
+      this.#pick(route, route.fromPosition * bucketsPerPosition, true);
+    });
+  }
+}
+
+const acceptsAll: Accepts = () => true;
+
+function acceptsPattern(gateway: Gateway, pattern: Buffer): Accepts {
+  if (pattern.length === 1 && pattern[0] === 0x2a) return acceptsAll;
+  return (key) => gateway.matches(pattern, key);
+}
