@@ -1,7 +1,8 @@
 // Starts the two servers that are compared: a real redis-server and SpireDB, both on a free loopback
 // port with a directory of their own that goes away afterwards. SPIREDB_ADDRESS=host:port uses a
 // running SpireDB; CONFORMANCE_SELF=1 puts a second redis-server in its place, which proves the
-// harness. This file compares nothing.
+// harness. This file compares nothing. A running SpireDB serves one test file at a time, so add
+// --no-file-parallelism then.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -37,11 +38,14 @@ export async function startRedis(extra: readonly string[] = []): Promise<Peer> {
   return peer("redis", { host: "127.0.0.1", port }, child, dir);
 }
 
-/** Starts what is compared with the reference: SpireDB, unless the environment says otherwise. */
-export async function startSpire(): Promise<Peer> {
-  if (SELF) return startRedis();
+/**
+ * Starts what is compared with the reference: SpireDB, unless the environment says otherwise.
+ * `extra` are more arguments, the same for both servers.
+ */
+export async function startSpire(extra: readonly string[] = []): Promise<Peer> {
+  if (SELF) return startRedis(extra);
   const running = process.env["SPIREDB_ADDRESS"];
-  if (running !== undefined) {
+  if (running !== undefined && extra.length === 0) {
     return { name: "spiredb", address: parseAddress(running), stop: () => Promise.resolve() };
   }
   const cli = ["cli.js", "cli.cjs"]
@@ -49,7 +53,7 @@ export async function startSpire(): Promise<Peer> {
     .find((path) => existsSync(path));
   if (cli === undefined) throw new Error(`${DIST} has no cli: run "npm run build" first`);
   const dir = mkdtempSync(join(tmpdir(), "conformance-spiredb-"));
-  const args = [cli, "start", "--port", "0", "--http-port", "0", "--data-dir", dir];
+  const args = [cli, "start", "--port", "0", "--http-port", "0", "--data-dir", dir, ...extra];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   const ready = await line(child, /^ready .*\bresp=(\S+)\s/m);
   return peer("spiredb", parseAddress(ready[1] ?? ""), child, dir);
