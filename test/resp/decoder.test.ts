@@ -1,6 +1,6 @@
 // The decoder against every cut of a stream, against Redis' error texts, and against big values.
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Decoder, ProtocolError, defaultLimits } from "../../resp/decoder.ts";
 

@@ -1,6 +1,6 @@
 // Replies as bytes in both protocols, by table, and the output's promise not to touch what it gave.
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Output, encodeReply } from "../../resp/encoder.ts";
 import {

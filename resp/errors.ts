@@ -1,0 +1,65 @@
+// The error texts of data commands, word for word as Redis 7.2 says them, because clients and
+// their tests compare them. Shared by command bodies; texts with a name or number inside are
+// functions. Protocol errors are the decoder's.
+
+import { ErrorReply } from "./reply.ts";
+
+export const syntaxError = new ErrorReply("ERR syntax error");
+export const wrongType = new ErrorReply(
+  "WRONGTYPE Operation against a key holding the wrong kind of value",
+);
+export const notInteger = new ErrorReply("ERR value is not an integer or out of range");
+export const notFloat = new ErrorReply("ERR value is not a valid float");
+export const nanOrInfinity = new ErrorReply("ERR increment would produce NaN or Infinity");
+export const incrementOverflow = new ErrorReply("ERR increment or decrement would overflow");
+export const decrementOverflow = new ErrorReply("ERR decrement would overflow");
+export const offsetOutOfRange = new ErrorReply("ERR offset is out of range");
+export const stringTooLong = new ErrorReply(
+  "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+);
+export const noSuchKey = new ErrorReply("ERR no such key");
+export const sameObject = new ErrorReply("ERR source and destination objects are the same");
+export const dbOutOfRange = new ErrorReply("ERR DB index is out of range");
+export const invalidDb = new ErrorReply("ERR invalid DB index");
+export const bitOffset = new ErrorReply("ERR bit offset is not an integer or out of range");
+export const bitValue = new ErrorReply("ERR bit is not an integer or out of range");
+export const bitArgument = new ErrorReply("ERR The bit argument must be 1 or 0.");
+export const bitNotSingle = new ErrorReply(
+  "ERR BITOP NOT must be called with a single source key.",
+);
+export const bitfieldType = new ErrorReply(
+  "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
+);
+export const bitfieldOverflow = new ErrorReply("ERR Invalid OVERFLOW type specified");
+export const bitfieldReadOnly = new ErrorReply("ERR BITFIELD_RO only supports the GET subcommand");
+export const invalidCursor = new ErrorReply("ERR invalid cursor");
+export const expireNxConflict = new ErrorReply(
+  "ERR NX and XX, GT or LT options at the same time are not compatible",
+);
+export const expireGtConflict = new ErrorReply(
+  "ERR GT and LT options at the same time are not compatible",
+);
+export const lcsExclusive = new ErrorReply(
+  "ERR If you want both the length and indexes, please just use IDX.",
+);
+export const lcsTooLong = new ErrorReply("ERR String too long for LCS");
+export const lcsTypes = new ErrorReply("ERR The specified keys must contain string values");
+export const noMaxmemoryLfu = new ErrorReply(
+  "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that " +
+    "when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+);
+/** A key longer than `maxKeyBytes`; Redis allows 512 MiB. */
+export const keyTooLong = new ErrorReply("ERR key is longer than 64 KiB");
+/** One command would change more records at once than one log entry can carry. */
+export const tooManyWrites = new ErrorReply("ERR command changes too much at once; split it up");
+/** FLUSHDB after FLUSHDB, faster than the old contents can be cleared. */
+export const flushesPending = new ErrorReply(
+  "ERR too many flushed databases are still being cleared, try again later",
+);
+/** LCS would need more work than one turn of a server may take. */
+export const invalidExpire = (command: string): ErrorReply =>
+  new ErrorReply(`ERR invalid expire time in '${command}' command`);
+export const wrongArity = (command: string): ErrorReply =>
+  new ErrorReply(`ERR wrong number of arguments for '${command}' command`);
+export const unknownOption = (name: string): ErrorReply =>
+  new ErrorReply(`ERR Unsupported option ${name}`);
