@@ -1,5 +1,6 @@
-// Generators of random commands over a few keys that share one hash tag, so that commands with
-// several keys stay in one region. Most commands are well formed; options come in any order and
+// Generators of random commands over a few keys. Commands that need all keys in one region take them
+// from a pool with one hash tag; the others also take keys that lie anywhere, so that a pipeline
+// crosses regions. Most commands are well formed; options come in any order and
 // case, and some numbers are none. Times to live are huge, past or absent, so that no reply depends
 // on when it is asked.
 
@@ -8,7 +9,9 @@ import type { Command } from "./client.ts";
 
 type Words = fc.Arbitrary<Command>;
 
-const key = fc.constantFrom("{k}a", "{k}b", "{k}c", "{k}d", "{k}", "{k}\x00\xff");
+const TAGGED = ["{k}a", "{k}b", "{k}c", "{k}d", "{k}", "{k}\x00\xff"] as const;
+
+const ANYWHERE = ["", "far1", "far2", "far3", "{x}y"] as const;
 
 /** Any letter may be upper or lower case. */
 const cased = (word: string) =>
@@ -28,7 +31,14 @@ const cat = (...parts: Words[]): Words => fc.tuple(...parts).map((all) => all.fl
 
 const maybe = (part: Words): Words => fc.oneof(fc.constant([]), part);
 
-const keyed = key.map((k) => [k]);
+/** A key of the one region. */
+const tagged: Words = fc.constantFrom(...TAGGED).map((name) => [name]);
+
+/** Any key. */
+const keyed: Words = fc.oneof(
+  { weight: 3, arbitrary: tagged },
+  { weight: 1, arbitrary: fc.constantFrom(...ANYWHERE).map((name) => [name]) },
+);
 
 const integer = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: -20, max: 40 }).map(String) },
@@ -125,12 +135,13 @@ const strings: Words[] = [
   cat(word("incrbyfloat"), keyed, float),
   cat(words("getrange", "substr"), keyed, number, number),
   cat(word("setrange"), keyed, offset, value),
-  cat(words("mset", "msetnx"), keyed, value, maybe(cat(keyed, value)), maybe(cat(keyed, value))),
+  cat(word("mset"), keyed, value, maybe(cat(keyed, value)), maybe(cat(keyed, value))),
+  cat(word("msetnx"), tagged, value, maybe(cat(tagged, value)), maybe(cat(tagged, value))),
   cat(words("mget"), keyed, maybe(keyed), maybe(keyed)),
   cat(
     word("lcs"),
-    keyed,
-    keyed,
+    tagged,
+    tagged,
     shuffled(words("len"), word("idx"), word("withmatchlen"), cat(word("minmatchlen"), number)),
   ),
 ];
@@ -138,11 +149,11 @@ const strings: Words[] = [
 const keys: Words[] = [
   cat(words("del", "unlink", "exists", "touch"), keyed, maybe(keyed), maybe(keyed)),
   cat(words("type", "persist", "ttl", "pttl", "expiretime", "pexpiretime"), keyed),
-  cat(words("rename", "renamenx"), keyed, keyed),
+  cat(words("rename", "renamenx"), tagged, tagged),
   cat(
     word("copy"),
-    keyed,
-    keyed,
+    tagged,
+    tagged,
     maybe(cat(word("db"), one("0", "1", "16", "x"))),
     maybe(word("replace")),
   ),
@@ -184,16 +195,27 @@ const bits: Words[] = [
   cat(word("getbit"), keyed, offset),
   cat(word("bitcount"), keyed, maybe(range)),
   cat(word("bitpos"), keyed, one("0", "1"), maybe(fc.oneof(number, range))),
-  cat(word("bitop"), words("and", "or", "xor"), keyed, keyed, maybe(keyed), maybe(keyed)),
-  cat(word("bitop"), word("not"), keyed, keyed),
+  cat(word("bitop"), words("and", "or", "xor"), tagged, tagged, maybe(tagged), maybe(tagged)),
+  cat(word("bitop"), word("not"), tagged, tagged),
   cat(word("bitfield"), keyed, field, maybe(field), maybe(field), maybe(field)),
   cat(word("bitfield_ro"), keyed, field, maybe(cat(word("get"), fieldType, fieldOffset))),
 ];
 
 /** Any command with any arguments: wrong numbers of them, mostly. */
 const careless: Words = cat(
-  words("get", "set", "getex", "bitpos", "bitcount", "lcs", "expire", "copy", "object", "setrange"),
-  maybe(keyed),
+  words(
+    "get",
+    "set",
+    "getex",
+    "bitpos",
+    "bitcount",
+    "getrange",
+    "expire",
+    "getbit",
+    "object",
+    "setrange",
+  ),
+  maybe(tagged),
   maybe(value),
   maybe(number),
   maybe(words("nx", "get", "ex", "bit", "idx")),
@@ -218,7 +240,7 @@ export const LOOK: readonly Command[] = ["0", "1"].flatMap((db) => [
   ["SELECT", db],
   ["KEYS", "*"],
   ["DBSIZE"],
-  ...["{k}a", "{k}b", "{k}c", "{k}d", "{k}", "{k}\x00\xff"].flatMap((name) => [
+  ...[...TAGGED, ...ANYWHERE].flatMap((name) => [
     ["GET", name],
     ["PEXPIRETIME", name],
   ]),
