@@ -4,5 +4,5 @@
 // 20.20: 4 threads); a CommonJS entry comes early enough. It starts main.js and does nothing else.
 
 // RocksDB and the journal share the pool: a stalled compaction must not keep a log write waiting.
-process.env["UV_THREADPOOL_SIZE"] ??= "16";
+process.env["UV_THREADPOOL_SIZE"] ||= "16";
 void import("./main.js");

@@ -50,15 +50,22 @@ export class SpireProcess {
   /** From spawn to the ready line, in ms; 0 until then. */
   readyMs = 0;
 
-  constructor(command: string, options: StartOptions) {
+  constructor(command: "start" | "debug layout", options: StartOptions) {
     const fromSource = process.env["SPIREDB_FROM_SOURCE"] === "1";
     if (!fromSource && !existsSync(built)) throw new Error("no build in dist/: npm run build");
     const entry = fromSource ? ["--import", "tsx", join(root, "deploy/cli.ts")] : [built];
-    const args = [...entry, command, "--data-dir", options.dataDir, ...(options.args ?? [])];
+    const args = [
+      ...entry,
+      ...command.split(" "),
+      "--data-dir",
+      options.dataDir,
+      ...(options.args ?? []),
+    ];
     const startedAt = performance.now();
     this.#child = spawn(process.execPath, args, {
       cwd: root,
-      env: { ...process.env, UV_THREADPOOL_SIZE: "16", ...options.env },
+      // From the sources there is no launcher to size the thread pool.
+      env: { ...process.env, ...(fromSource && { UV_THREADPOOL_SIZE: "16" }), ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
