@@ -1,6 +1,6 @@
 // Named health checks and the two questions probes ask of them: does the process work (livez), and
-// should it get traffic (readyz). It follows etcd's and Kubernetes' text format; it sits between the
-// rooms, which register checks, and http.ts. It never repairs anything.
+// should it get traffic (readyz). It follows the text format of etcd and Kubernetes; it sits between
+// the rooms, which register checks, and http.ts. It never repairs anything.
 
 /** Undefined: fine. Else why not, in a few words. Reads state only; a throw counts as a failure. */
 export type HealthCheck = () => string | undefined;

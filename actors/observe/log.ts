@@ -1,5 +1,5 @@
 // The log: JSON lines with time, level, node and msg, by pino, on stderr. It sits between every
-// room and the operator; lines are written synchronously, so the last ones before an exit are there.
+// room and the operator; lines are written synchronously, so the last ones before an exit exist.
 // It is not for the command path: a line costs a system call.
 
 import { destination, pino, stdTimeFunctions } from "pino";
@@ -9,7 +9,7 @@ import type { DestinationStream, Logger } from "pino";
 export const logLevels = ["debug", "info", "warning", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** Fields beside the message; `region_id` is the name operators filter by. An Error goes in `error`. */
+/** Fields beside the message; operators filter by `region_id`. An Error goes in `error`. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {

@@ -1,5 +1,5 @@
 // Everything /metrics shows, gathered at the moment of the scrape: rooms register a source, and its
-// callback copies plain counters into a report. It sits between the rooms' counters and prom-client,
+// callback copies plain counters into a report. It sits between rooms' counters and prom-client,
 // which writes the text and adds the process's own metrics; nothing is paid while nobody scrapes.
 
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";

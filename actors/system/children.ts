@@ -173,7 +173,7 @@ export class Children {
     }
   }
 
-  /** Tells the parent, once, that all children have been started: supervisors are ready in time too. */
+  /** Tells the parent, once, that all children have been started: now this one is ready. */
   announce(): void {
     if (this.#announced) return;
     this.#announced = true;
@@ -328,7 +328,7 @@ export class Children {
   }
 }
 
-/** What a running supervisor can be asked for; ends of children arrive from XState by themselves. */
+/** What a running supervisor can be asked for; ends of children arrive by themselves. */
 export type SupervisorRequest =
   | { readonly type: "child.start"; readonly spec: ChildSpec }
   | { readonly type: "child.terminate"; readonly id: string };

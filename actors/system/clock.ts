@@ -6,7 +6,7 @@
 export type TimerId = unknown;
 
 export interface Clock {
-  /** Milliseconds with fractions since an arbitrary start; never goes back. For deadlines and leases. */
+  /** Milliseconds with fractions since some start; never goes back. For deadlines and leases. */
   monotonicMs(): number;
   /** Unix milliseconds; may jump. For expiry times and what people read. */
   wallMs(): number;

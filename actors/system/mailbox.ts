@@ -1,4 +1,4 @@
-// A bounded queue in front of an actor that works in batches: it refuses at a cap instead of growing.
+// A bounded queue in front of an actor that works in batches: at its cap it refuses and never grows.
 // It sits between many senders and the one actor that empties it each turn; it neither schedules
 // that turn nor tells senders anything but "full".
 

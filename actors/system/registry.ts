@@ -1,5 +1,5 @@
 // Finds living actors by their systemId and lists them for inspection. It sits between actors that
-// know only names and XState's system, whose own way of sending to an absent actor kills the sender.
+// know only names and XState's system, where sending to an absent actor kills the sender.
 // It keeps no table of its own, so it cannot disagree with what lives.
 
 import type { ActorSystem, ActorSystemInfo, AnyActorRef } from "xstate";

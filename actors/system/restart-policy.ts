@@ -14,7 +14,7 @@ export interface Intensity {
   readonly periodMs: number;
 }
 
-/** OTP's own default is 1 in 5 s for a supervisor without options; ours leaves room for bad luck. */
+/** OTP's own default is 1 in 5 s; ours leaves room for bad luck. */
 export const defaultIntensity: Intensity = { max: 3, periodMs: 5000 };
 
 /** Whether a child of this kind comes back after it ended, by failure or by itself. */

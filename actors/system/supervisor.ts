@@ -189,7 +189,7 @@ type Transition = typeof machine.transition;
 
 /**
  * The machine, made safe to stop and to break: whatever ends it, no child outlives it. XState does
- * not know these children (see `Children`), and it leaves even its own running when a machine throws.
+ * not know these children (see `Children`), and leaves even its own running when a machine throws.
  */
 export const supervisor: typeof machine = Object.create(machine, {
   transition: {
