@@ -9,7 +9,15 @@
 // - SCAN cursors are opaque: a scan is compared as the set of keys of all its pages.
 
 import type { Rule } from "./compare.ts";
-import { clientFields, fieldsOf, infoSections, itemsOf, sameFields, textOf } from "./fields.ts";
+import {
+  clientFields,
+  fieldsOf,
+  infoSections,
+  itemsOf,
+  near,
+  sameFields,
+  textOf,
+} from "./fields.ts";
 import { render, type Typed } from "./parser.ts";
 
 const sameType = (a: Typed, b: Typed) => a.type === b.type;
@@ -63,8 +71,45 @@ function helpFrame(reply: Typed): string {
   return [lines[0], ...lines.slice(-2)].join("\n");
 }
 
+/** The latest expiry that SpireDB keeps, Unix ms: the year 10889. */
+const LATEST_MS = 2n ** 48n - 1n;
+
+/** Two servers answer at slightly different moments; a busy machine makes that up to 2 s. */
+const SLACK_MS = 2_000;
+
+const noLater = (latest: () => bigint) => (value: bigint) => (value > latest() ? latest() : value);
+
+const leftMs = () => LATEST_MS - BigInt(Date.now());
+
+const LATER = "milliseconds pass, and an expiry after 2^48 - 1 ms is kept as that";
+
 /** Every wanted difference. */
 export const WANTED: readonly Rule[] = [
+  {
+    commands: ["PEXPIRETIME"],
+    reason: LATER,
+    same: near(
+      SLACK_MS,
+      noLater(() => LATEST_MS),
+    ),
+  },
+  {
+    commands: ["EXPIRETIME"],
+    reason: LATER,
+    same: near(
+      2,
+      noLater(() => LATEST_MS / 1_000n),
+    ),
+  },
+  { commands: ["PTTL"], reason: LATER, same: near(SLACK_MS, noLater(leftMs)) },
+  {
+    commands: ["TTL"],
+    reason: LATER,
+    same: near(
+      2,
+      noLater(() => leftMs() / 1_000n),
+    ),
+  },
   {
     commands: ["HELLO"],
     reason: "version says 7.2.4, and connection ids are counted by each server",

@@ -52,3 +52,16 @@ export function infoSections(text: string): Map<string, string[]> {
   }
   return sections;
 }
+
+/**
+ * Integers at most `most` apart; a negative one (no such key, no expiry) is exact. SpireDB may say
+ * `cap` of Redis' value instead.
+ */
+export function near(most: number, cap = (value: bigint): bigint => value) {
+  return (redis: Typed, spire: Typed): boolean => {
+    if (redis.type !== ":" || spire.type !== ":") return render(redis) === render(spire);
+    const [a, b] = [BigInt(redis.text), BigInt(spire.text)];
+    if (a < 0n || b < 0n) return a === b;
+    return [a, cap(a)].some((wanted) => wanted - b <= most && b - wanted <= most);
+  };
+}
