@@ -15,11 +15,16 @@ export const spaces = {
   pendingClear: 0x04,
   deadOid: 0x05,
   allocator: 0x06,
+  marker: 0x07,
+  marker: 0x07,
   meta: 0x10,
   sub: 0x20,
   ttl: 0x30,
   txn: 0x40,
   region: 0x50,
+  staging: 0x60,
+  placement: 0x60,
+  staging: 0x70,
 } as const;
 
 /** Bytes a physical key has more than its logical one. */
@@ -112,6 +117,36 @@ export function ttlKey(
   return fillMeta(bytes, 7, position, bucket, slot, key);
 }
 
+/** PLACEMENT: a page of the region map, in region 0 only. */
+export function placementKey(page: number): Buffer {
+  return u32Key(spaces.placement, page);
+}
+
+/** STAGING: chunks of `oid` are on their way and no key names them yet (`safety.md` 28). */
+export function stagingKey(position: number, oid: number): Buffer {
+  const bytes = begin(spaces.staging, subHeader);
+  setU32(bytes, 1, position);
+  setU48(bytes, 5, oid);
+  return bytes;
+}
+
+/** Inverse of `stagingKey`. */
+export function parseStagingKey(logical: Buffer): { position: number; oid: number } {
+  expectKey(logical, spaces.staging, subHeader);
+  return { position: logical.readUInt32BE(1), oid: logical.readUIntBE(5, 6) };
+}
+
+/**
+ * STAGING: names an object (`oid`) whose chunks are being written before anything refers to them,
+ * so that a later leader can drop what was never finished. Under the position of its key.
+ */
+export function stagingKey(position: number, oid: number): Buffer {
+  const bytes = begin(spaces.staging, subHeader);
+  setU32(bytes, 1, position);
+  setU48(bytes, 5, oid);
+  return bytes;
+}
+
 /** REGION: the replicated counters of one region. */
 export function regionStateKey(regionId: number): Buffer {
   return u32Key(spaces.region, regionId);
@@ -196,6 +231,13 @@ export function parseChunkKey(logical: Buffer): ChunkKey {
   };
 }
 
+/** Inverse of `physicalKey(stagingKey(...), dataId)`, without the dataId. */
+export function parsePhysicalStagingKey(physical: Buffer): { position: number; oid: number } {
+  expectKey(physical, spaces.staging, subHeader + dataIdLength);
+  const offset = 1 + dataIdLength;
+  return { position: physical.readUInt32BE(offset), oid: physical.readUIntBE(offset + 4, 6) };
+}
+
 /** Inverse of `regionStateKey`. */
 export function parseRegionStateKey(logical: Buffer): number {
   expectKey(logical, spaces.region, 5);
@@ -203,14 +245,16 @@ export function parseRegionStateKey(logical: Buffer): number {
 }
 
 /**
- * The position (u32) inside a logical key of META, SUB, TTL or TXN, by which its extent is found;
+ * The position (u32) inside a logical key, all spaces but REGION's, by which its extent is found;
  * DamagedError for a space that has none.
  */
 export function positionOfLogicalKey(logical: Buffer): number {
   const space = logical[0];
   if (space === spaces.ttl && logical.length >= ttlHeader) return logical.readUInt32BE(7);
-  const positioned = space === spaces.meta || space === spaces.sub || space === spaces.txn;
-  if (!positioned || logical.length < 5) expectKey(logical, spaces.meta, metaHeader);
+  const isPlain = space === spaces.meta || space === spaces.sub || space === spaces.txn;
+  if ((!isPlain && space !== spaces.staging) || logical.length < 5) {
+    expectKey(logical, spaces.meta, metaHeader);
+  }
   return logical.readUInt32BE(1);
 }
 
