@@ -259,7 +259,7 @@ export class Children {
 
   #plan(outcome: Outcome, stop: readonly string[], start: readonly string[]): void {
     this.outcome = outcome;
-    this.#toStop = stop.filter((id) => id !== this.current && this.alive(id));
+    this.#toStop = stop.filter((id) => this.alive(id));
     this.#toStart = start.toReversed();
   }
 

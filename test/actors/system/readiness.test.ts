@@ -154,6 +154,21 @@ test("rest_for_one: when an earlier child dies while a later one opens, both sta
   expect(r.state()).toBe("running");
 });
 
+test("a death during a shutdown is noticed while a later start is still being awaited", () => {
+  const r = rig({ strategy: "rest_for_one" }, { c: { logic: createMachine({}), shutdownMs: 100 } });
+  for (const id of ["a", "b"]) r.send(id, "READY");
+  r.root.send({ type: "child.ready", id: "c" });
+  expect(r.state()).toBe("running");
+  r.take();
+  r.send("b", "BOOM");
+  r.send("a", "BOOM");
+  expect(r.state()).toEqual({ stopping: "waiting" });
+  r.clock.advance(100);
+  expect(r.take()).toEqual(["+b", "-b", "+a"]);
+  for (const id of ["a", "b"]) r.send(id, "READY");
+  expect(r.take()).toEqual(["a!", "+b", "b!"]);
+});
+
 test("one_for_one: an earlier child is restarted and awaited while a later one goes on opening", () => {
   const r = rig();
   r.send("a", "READY");

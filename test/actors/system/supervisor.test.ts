@@ -223,8 +223,11 @@ describe("shutdown", () => {
     r.root.send({ type: "shutdown" });
     r.clock.advance(150);
     r.root.send({ type: "shutdown" });
-    r.clock.advance(50);
+    r.clock.advance(49);
+    expect(r.take()).toEqual([]);
+    r.clock.advance(1);
     expect(r.take()).toEqual(["-b", "-a"]);
+    expect(r.clock.pending).toBe(0);
   });
 
   test("shutdown during backoff starts nothing more", () => {
