@@ -1,0 +1,223 @@
+// `npm run bench [-- --runs 5 --seconds 5 --dir FOLDER --only set --quick]`: SpireDB beside a Redis
+// that fsyncs every write, on this machine, in turns so that both see the same noise. Prints the
+// table and writes docs/benchmarks.md unless it was a quick or partial run.
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { cpus, release, tmpdir, totalmem } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+
+import { comparisons, judge, limits, median, type Comparison, type Limit } from "./goals.ts";
+import {
+  buildGenerator,
+  dataFolder,
+  fill,
+  measure,
+  processorPercent,
+  residentMib,
+  startRedis,
+  startSpire,
+  type Sample,
+} from "./processes.ts";
+
+interface Options {
+  readonly runs: number;
+  readonly seconds: number;
+  /** Keys of the comparison. */
+  readonly keys: number;
+  /** Keys of the memory and restart measurements. */
+  readonly manyKeys: number;
+  readonly folder: string;
+  readonly only: string;
+  readonly parts: ReadonlySet<"compare" | "limits">;
+}
+
+interface Row {
+  readonly comparison: Comparison;
+  readonly redis: readonly Sample[];
+  readonly spire: readonly Sample[];
+}
+
+const say = (line: string): void => console.log(line);
+
+async function compare(options: Options, generator: string): Promise<Row[]> {
+  const dataDir = dataFolder(options.folder);
+  const redis = await startRedis(options.folder);
+  const spire = await startSpire(dataDir);
+  try {
+    await fill(redis, options.keys);
+    await fill(spire, options.keys);
+    const rows = comparisons
+      .filter(({ name }) => name.toLowerCase().includes(options.only))
+      .map((comparison) => ({ comparison, redis: [] as Sample[], spire: [] as Sample[] }));
+    for (let round = 0; round < options.runs; round++) {
+      for (const row of rows) {
+        const load = async (server: typeof redis): Promise<Sample> =>
+          measure(generator, server, row.comparison, options);
+        // Who goes first alternates, so that neither always runs on the warmer machine.
+        if (round % 2 === 0) row.redis.push(await load(redis));
+        row.spire.push(await load(spire));
+        if (round % 2 === 1) row.redis.push(await load(redis));
+      }
+      say(`run ${round + 1} of ${options.runs} done`);
+    }
+    return rows;
+  } finally {
+    await redis.stop();
+    await spire.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function checkLimits(options: Options): Promise<Array<[Limit, number]>> {
+  const dataDir = dataFolder(options.folder);
+  const starts: number[] = [];
+  for (let run = 0; run < options.runs; run++) {
+    const folder = dataFolder(options.folder);
+    const once = await startSpire(folder);
+    starts.push(once.readyMs);
+    await once.kill();
+    rmSync(folder, { recursive: true, force: true });
+  }
+  let spire = await startSpire(dataDir);
+  const idleProcessor = await processorPercent(spire.pid, 10);
+  const idleMemory = residentMib(spire.pid);
+  say(`filling ${options.manyKeys} keys`);
+  await fill(spire, options.manyKeys);
+  const fullMemory = residentMib(spire.pid);
+  const restarts: number[] = [];
+  for (let run = 0; run < options.runs; run++) {
+    await spire.kill();
+    spire = await startSpire(dataDir);
+    restarts.push(spire.readyMs);
+  }
+  await spire.kill();
+  rmSync(dataDir, { recursive: true, force: true });
+  return [
+    [limits.emptyReady, median(starts)],
+    [limits.idleProcessor, idleProcessor],
+    [limits.idleMemory, idleMemory],
+    [limits.fullMemory, fullMemory],
+    // The first restart after the kill is the honest one: later ones find less to redo.
+    [limits.crashReady, restarts[0] ?? Number.NaN],
+  ];
+}
+
+/** The median of one field over all runs. */
+const of = (samples: readonly Sample[], field: keyof Sample): number =>
+  median(samples.map((sample) => sample[field]));
+
+function comparisonTable(rows: readonly Row[]): string {
+  const lines = rows.map(({ comparison, redis, spire }) => {
+    const rate = of(spire, "perSecond") / of(redis, "perSecond");
+    const p50 = of(spire, "p50Ms") / of(redis, "p50Ms");
+    const cell = (samples: readonly Sample[]): string =>
+      `${Math.round(of(samples, "perSecond"))} | ${of(samples, "p50Ms").toFixed(2)} / ${of(samples, "p99Ms").toFixed(2)}`;
+    const { goal } = comparison;
+    const asked =
+      goal === undefined ? "" : `${goal.of === "p50" ? "p50 " : ""}${goal.floor}x / ${goal.aim}x`;
+    const verdict = judge(comparison, rate, p50);
+    return `| ${comparison.name} | ${cell(redis)} | ${cell(spire)} | ${rate.toFixed(2)}x | ${p50.toFixed(2)}x | ${asked} | ${verdict} |`;
+  });
+  return [
+    "| load | Redis ops/s | p50 / p99 ms | SpireDB ops/s | p50 / p99 ms | ops ratio | p50 ratio | floor / aim | verdict |",
+    "|---|---:|---:|---:|---:|---:|---:|---|---|",
+    ...lines,
+  ].join("\n");
+}
+
+function limitTable(values: ReadonlyArray<[Limit, number]>): string {
+  const lines = values.map(([limit, value]) => {
+    const verdict = value < limit.most ? "reached" : "**missed**";
+    return `| ${limit.name} | ${value.toFixed(1)} ${limit.unit} | under ${limit.most} ${limit.unit} | ${verdict} |`;
+  });
+  return [
+    "| one node by itself | measured | goal | verdict |",
+    "|---|---:|---:|---|",
+    ...lines,
+  ].join("\n");
+}
+
+function machine(folder: string): string {
+  const [cpu] = cpus();
+  const fileSystem = execFileSync("stat", ["-f", "-c", "%T", folder], { encoding: "utf8" }).trim();
+  const redis = execFileSync("redis-server", ["--version"], { encoding: "utf8" });
+  return [
+    `${cpus().length} processors (${cpu?.model.trim() ?? "unknown"})`,
+    `${Math.round(totalmem() / 1024 ** 3)} GiB of memory`,
+    `Linux ${release()}, ${fileSystem}`,
+    `Node ${process.versions.node}`,
+    `Redis ${/v=(\S+)/u.exec(redis)?.[1] ?? "?"}`,
+  ].join(", ");
+}
+
+function page(options: Options, tables: readonly string[]): string {
+  const command = `npm run bench -- --runs ${options.runs} --seconds ${options.seconds}`;
+  return `# Benchmarks
+
+Measured ${new Date().toISOString().slice(0, 10)} by \`${command}\` on ${machine(options.folder)}.
+Client and servers share the processors. The peer is \`redis-server --appendonly yes --appendfsync always\`;
+both fsync before they answer. Each number is the median of ${options.runs} runs of ${options.seconds} s, taken in turns;
+values are 100 B, over ${options.keys} keys. Ratios are SpireDB over Redis: more is better for ops, less for p50.
+Differences under about 30 % between two rows are noise, and absolute numbers of this machine say nothing about another.
+
+${tables.join("\n\n")}
+`;
+}
+
+function readOptions(): { options: Options; whole: boolean } {
+  const { values } = parseArgs({
+    options: {
+      runs: { type: "string", default: "5" },
+      seconds: { type: "string", default: "5" },
+      dir: { type: "string", default: tmpdir() },
+      only: { type: "string", default: "" },
+      part: { type: "string", default: "" },
+      quick: { type: "boolean", default: false },
+    },
+  });
+  const { quick } = values;
+  const parts = new Set(["compare", "limits"] as const);
+  if (values.part === "compare") parts.delete("limits");
+  if (values.part === "limits") parts.delete("compare");
+  const options: Options = {
+    runs: quick ? 1 : Number(values.runs),
+    seconds: quick ? 2 : Number(values.seconds),
+    keys: 100_000,
+    manyKeys: 1_000_000,
+    folder: resolve(values.dir),
+    only: values.only.toLowerCase(),
+    parts,
+  };
+  return { options, whole: !quick && parts.size === 2 && options.only === "" && options.runs >= 5 };
+}
+
+async function main(): Promise<void> {
+  const { options, whole } = readOptions();
+  const builder = createRequire(import.meta.url)("../../deploy/build.cjs") as {
+    isStale(): boolean;
+    build(): void;
+  };
+  if (process.env["SPIREDB_FROM_SOURCE"] !== "1" && builder.isStale()) builder.build();
+  const tools = mkdtempSync(join(tmpdir(), "spiredb-bench-"));
+  const tables: string[] = [];
+  try {
+    if (options.parts.has("compare")) {
+      tables.push(comparisonTable(await compare(options, buildGenerator(tools))));
+      say(`\n${tables.at(-1) ?? ""}\n`);
+    }
+    if (options.parts.has("limits")) {
+      tables.push(limitTable(await checkLimits(options)));
+      say(`\n${tables.at(-1) ?? ""}\n`);
+    }
+  } finally {
+    rmSync(tools, { recursive: true, force: true });
+  }
+  if (!whole) return;
+  writeFileSync(resolve(import.meta.dirname, "../../docs/benchmarks.md"), page(options, tables));
+  say("written to docs/benchmarks.md");
+}
+
+await main();
