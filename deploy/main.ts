@@ -2,21 +2,18 @@
 // takes the data directory, runs the node, exits. The only place that reads the environment and
 // ends the process; what a node consists of is `start.ts`.
 
+import type { Log } from "../actors/observe/log.ts";
 import { resolveConfig, printConfig } from "./config.ts";
 import { createProgram, type FlagTexts } from "./command-line.ts";
 import { openDataDirectory, previewConfig } from "./data-directory.ts";
-import { describeFailure, SetupError } from "./failure.ts";
+import { describeFailure } from "./failure.ts";
 import { describeLayout } from "./layout.ts";
 import { runNode, type Host } from "./run.ts";
 
-function hostOf(nodeId: string): Host {
+function hostOf(log: Log): Host {
   return {
     print: (line) => process.stdout.write(`${line}\n`),
-    log(level, message) {
-      const line = { level, time: new Date().toISOString(), node: nodeId, msg: message };
-      process.stderr.write(`${JSON.stringify(line)}
-`);
-    },
+    log,
     onSignal(listener) {
       process.on("SIGTERM", listener);
       process.on("SIGINT", listener);
@@ -41,11 +38,22 @@ async function start(flags: FlagTexts, asked: "run" | "check" | "print"): Promis
     return;
   }
   // Loaded only now, so that --help and a bad setting answer without loading the database.
-  const { startNode } = await import("./start.ts");
-  const directory = openDataDirectory(resolved);
-  const host = hostOf(directory.resolved.config.nodeId);
-  for (const warning of resolved.warnings) host.log("warning", warning);
-  process.exit(await runNode(directory, host, startNode));
+  const [{ createLog }, { startNode }] = await Promise.all([
+    import("../actors/observe/log.ts"),
+    import("./start.ts"),
+  ]);
+  const log = createLog({ node: resolved.config.nodeId, level: resolved.config.logLevel });
+  try {
+    const directory = openDataDirectory(resolved);
+    const { nodeId: node, logLevel: level } = directory.resolved.config;
+    const nodeLog = createLog({ node, level });
+    for (const warning of resolved.warnings) nodeLog.warning(warning);
+    process.exit(await runNode(directory, hostOf(nodeLog), startNode));
+  } catch (error) {
+    const failure = describeFailure(error);
+    log.error(failure.message);
+    process.exitCode = failure.exitCode;
+  }
 }
 
 async function layout(flags: FlagTexts): Promise<void> {
@@ -60,9 +68,6 @@ export async function main(): Promise<void> {
   } catch (error) {
     const failure = describeFailure(error);
     process.stderr.write(`spiredb: ${failure.message}\n`);
-    if (!(error instanceof SetupError) && process.env["SPIRE_LOG_LEVEL"] === "debug") {
-      process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-    }
     process.exitCode = failure.exitCode;
   }
 }

@@ -2,6 +2,7 @@
 // deadline, and the exit code. Between the command line and `startNode`; it knows the process
 // (through `Host`) and nothing of how a node is built.
 
+import type { Log } from "../actors/observe/log.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { describeFailure } from "./failure.ts";
 
@@ -27,13 +28,17 @@ export interface NodeEvents {
 }
 
 /** Builds and starts a node; rejects when it cannot start. */
-export type StartNode = (directory: DataDirectory, events: NodeEvents) => Promise<RunningNode>;
+export type StartNode = (
+  directory: DataDirectory,
+  events: NodeEvents,
+  log: Log,
+) => Promise<RunningNode>;
 
 /** The process as `runNode` needs it; tests pass their own. */
 export interface Host {
   /** Writes one line to stdout. */
   print(line: string): void;
-  log(level: "info" | "warning" | "fatal", message: string): void;
+  readonly log: Log;
   onSignal(listener: (signal: "SIGTERM" | "SIGINT") => void): void;
   /** An error nobody caught: a bug. The state in memory can no longer be trusted. */
   onCrash(listener: (error: unknown) => void): void;
@@ -48,6 +53,7 @@ export function runNode(
   startNode: StartNode,
 ): Promise<ExitCode> {
   const { config } = directory.resolved;
+  const { log } = host;
   return new Promise((resolve) => {
     const end = (exitCode: ExitCode): void => {
       directory.release();
@@ -57,21 +63,21 @@ export function runNode(
     let stopping = false;
     const fail = (error: unknown): void => {
       const failure = describeFailure(error);
-      host.log("fatal", failure.message);
+      log.error(failure.message);
       end(failure.exitCode);
     };
     const drain = (reason: string): void => {
       stopping = true;
       // A start under way is finished first: it is short, and stopping half of it is not orderly.
       if (node === undefined) return;
-      host.log("info", `${reason}: draining`);
+      log.info(`${reason}: draining`);
       const deadline = host.after(config.shutdownTimeoutMs, () => {
-        host.log("warning", "the drain took too long; everything acknowledged is on disk");
+        log.warning("the drain took too long; everything acknowledged is on disk");
         end(0);
       });
       node.stop().then(() => {
         deadline.cancel();
-        host.log("info", "stopped");
+        log.info("stopped");
         end(0);
       }, fail);
     };
@@ -80,11 +86,11 @@ export function runNode(
       else drain(signal);
     });
     host.onCrash((error) => {
-      host.log("fatal", error instanceof Error ? (error.stack ?? error.message) : String(error));
+      log.error("an error nobody caught", { error });
       end(1);
     });
     const events = { onFatal: fail, onShutdown: () => (stopping ? undefined : drain("SHUTDOWN")) };
-    startNode(directory, events).then((started) => {
+    startNode(directory, events, log).then((started) => {
       node = started;
       host.print(
         `ready node=${config.nodeId} resp=${started.respAddress} http=${started.httpAddress}`,

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 
+import type { Log } from "../../actors/observe/log.ts";
 import type { DataDirectory } from "../../deploy/data-directory.ts";
 import { runNode, type Host, type NodeEvents, type RunningNode } from "../../deploy/run.ts";
 import { DamagedError, DiskError } from "../../storage/errors.ts";
@@ -16,6 +17,21 @@ function deferred<T>() {
   return { promise, resolve, reject };
 }
 
+/** A log that keeps its lines. */
+function logInto(lines: string[]): Log {
+  const into = (level: string) => (message: string) => void lines.push(`${level}: ${message}`);
+  const log: Log = {
+    debug: into("debug"),
+    info: into("info"),
+    warning: into("warning"),
+    error: into("error"),
+    with: () => log,
+    setLevel: () => undefined,
+    level: () => "debug",
+  };
+  return log;
+}
+
 /** A process and a node whose every step the test decides. */
 function world() {
   const log: string[] = [];
@@ -24,7 +40,7 @@ function world() {
   let expire: (() => void) | undefined;
   const host: Host = {
     print: (line) => log.push(`stdout: ${line}`),
-    log: (level, message) => log.push(`${level}: ${message.split("\n")[0]}`),
+    log: logInto(log),
     onSignal: (listener) => (signal = listener),
     onCrash: (listener) => (crash = listener),
     after(delayMs, callback) {
@@ -126,8 +142,8 @@ describe("a process around a node", () => {
   });
 
   it.each([
-    [new DiskError("fsync failed: EIO"), 1, "fatal: fsync failed: EIO"],
-    [new DamagedError("bad group", "journal/1 at 9"), 2, "fatal: damaged data: bad group"],
+    [new DiskError("fsync failed: EIO"), 1, "error: fsync failed: EIO"],
+    [new DamagedError("bad group", "journal/1 at 9"), 2, "error: damaged data: bad group"],
   ])("ends at once with the code of %s", async (error, code, line) => {
     const { log, exit, ready, events } = world();
     await ready();
@@ -141,7 +157,7 @@ describe("a process around a node", () => {
     const { log, exit, started } = world();
     started.reject(new Error("cannot"));
     expect(await exit).toBe(1);
-    expect(log).toEqual(["fatal: cannot", "released"]);
+    expect(log).toEqual(["error: cannot", "released"]);
   });
 
   it("ends with 1 at an error nobody caught", async () => {
@@ -149,6 +165,6 @@ describe("a process around a node", () => {
     await ready();
     crash(new Error("bug"));
     expect(await exit).toBe(1);
-    expect(log).toContain("fatal: Error: bug");
+    expect(log).toContain("error: an error nobody caught");
   });
 });
