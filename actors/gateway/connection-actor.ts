@@ -55,11 +55,8 @@ export const connectionLogic: ConnectionLogic = {
   },
 
   getPersistedSnapshot: (snapshot) =>
-    ({
-      status: snapshot.status,
-      output: undefined,
-      error: undefined,
-    }) as Snapshot<undefined>,
+    // A socket cannot be brought back: nothing to keep.
+    ({ ...snapshot, connection: undefined }),
 };
 
 function open(gateway: Gateway, socket: Socket, self: AnyActorRef): Connection {

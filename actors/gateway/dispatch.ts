@@ -4,6 +4,9 @@
 // this.
 
 import type { RegionCommand, SessionCommand } from "../../resp/command.ts";
+import { maxKeyBytes } from "../../resp/arguments.ts";
+import { keyTooLong } from "../../resp/errors.ts";
+import { ErrorReply } from "../../resp/reply.ts";
 import type { Server } from "../../resp/server.ts";
 import { storeRestarting } from "../store/protocol.ts";
 import type { CommandEntry, Entries } from "./entries.ts";
@@ -17,11 +20,7 @@ export interface DispatchContext {
   readonly entries: Entries;
   readonly routes: Routes;
   readonly server: Server;
-  readonly keyBytesMax: number;
 }
-
-/** Longest piece of an unknown command or its arguments quoted in the error (Redis: 128). */
-const quotedMax = 128;
 
 /** How the connection goes on. */
 export type Dispatched =
@@ -34,15 +33,13 @@ export type Dispatched =
 
 /** Lets one command through the gate. Whatever is wrong becomes the slot's reply. */
 export function dispatch(context: DispatchContext, session: ClientSession, slot: Slot): Dispatched {
-  const entry = resolve(context.entries, slot);
-  if (entry === undefined) return "going";
-  const { command } = entry;
-  slot.entry = entry;
-  const count = slot.args.length;
-  if (command.arity > 0 ? count !== command.arity : count < -command.arity) {
-    slot.reject(`ERR wrong number of arguments for '${command.name}' command`);
+  const entry = context.entries.resolve(slot.args);
+  if (entry instanceof ErrorReply) {
+    slot.settle(entry);
     return "going";
   }
+  const { command } = entry;
+  slot.entry = entry;
   if (!session.authenticated && !entry.noAuth) {
     slot.reject("NOAUTH Authentication required.");
     return "going";
@@ -58,37 +55,6 @@ export function dispatch(context: DispatchContext, session: ClientSession, slot:
     default:
       return command satisfies never;
   }
-}
-
-/** The literal of a command or sub-command; undefined when the slot has been refused. */
-function resolve(entries: Entries, slot: Slot): CommandEntry | undefined {
-  const { args } = slot;
-  const name = args[0];
-  const entry = name === undefined ? undefined : entries.find(name);
-  if (entry === undefined) {
-    slot.reject(unknownCommand(args));
-    return undefined;
-  }
-  const second = args[1];
-  if (entry.subcommands === undefined || second === undefined) return entry;
-  const child = entry.subcommands.get(second.toString("latin1").toLowerCase());
-  if (child === undefined) {
-    const container = entry.command.name.toUpperCase();
-    const quoted = second.toString("latin1", 0, quotedMax);
-    slot.entry = entry;
-    slot.reject(`ERR unknown subcommand '${quoted}'. Try ${container} HELP.`);
-  }
-  return child;
-}
-
-function unknownCommand(args: readonly Buffer[]): string {
-  let quoted = "";
-  for (const arg of args.slice(1)) {
-    if (quoted.length >= quotedMax) break;
-    quoted += `'${arg.toString("latin1", 0, quotedMax - quoted.length)}' `;
-  }
-  const name = args[0]?.toString("latin1", 0, quotedMax) ?? "";
-  return `ERR unknown command '${name}', with args beginning with: ${quoted}`;
 }
 
 function runHere(
@@ -111,14 +77,14 @@ function route(
   command: RegionCommand,
   entry: CommandEntry,
 ): void {
-  const { routes, keyBytesMax } = context;
+  const { routes } = context;
   const { args } = slot;
   const positions = entry.keyPositions(args);
   slot.keyPositions = positions;
   const firstAt = positions[0];
   // A command that finds no key in its arguments answers the error itself, wherever it runs.
   const first = firstAt === undefined ? undefined : args[firstAt];
-  if (first !== undefined && first.length > keyBytesMax) return tooLong(slot, keyBytesMax);
+  if (first !== undefined && first.length > maxKeyBytes) return slot.refuse(keyTooLong);
   const home = routes.regionOf(first === undefined ? 0 : routes.positionOf(first));
   if (home?.ref === undefined) return slot.reject(storeRestarting);
   if (positions.length > 1 && !isWhole(context, slot, home)) return over(context, slot, command);
@@ -130,7 +96,7 @@ function isWhole(context: DispatchContext, slot: Slot, home: Route): boolean {
   for (const at of slot.keyPositions) {
     const key = slot.args[at];
     if (key === undefined) continue;
-    if (key.length > context.keyBytesMax) return false;
+    if (key.length > maxKeyBytes) return false;
     const position = context.routes.positionOf(key);
     if (position < home.fromPosition || position > home.toPosition) return false;
   }
@@ -143,7 +109,7 @@ function over(context: DispatchContext, slot: Slot, command: RegionCommand): voi
   for (const at of slot.keyPositions) {
     const key = slot.args[at];
     if (key === undefined) continue;
-    if (key.length > context.keyBytesMax) return tooLong(slot, context.keyBytesMax);
+    if (key.length > maxKeyBytes) return slot.refuse(keyTooLong);
     const found = context.routes.regionOf(context.routes.positionOf(key));
     if (found === undefined) return slot.reject(storeRestarting);
     routes.push(found);
@@ -158,8 +124,4 @@ function over(context: DispatchContext, slot: Slot, command: RegionCommand): voi
     return ref.send(slot);
   }
   scatter(slot, routes);
-}
-
-function tooLong(slot: Slot, keyBytesMax: number): void {
-  slot.reject(`ERR key is too long (maximum is ${keyBytesMax} bytes)`);
 }

@@ -3,11 +3,13 @@
 // of per call. Stands between the command table of `resp` and the dispatch.
 
 import type { Command, KeySpec } from "../../resp/command.ts";
+import { ErrorReply } from "../../resp/reply.ts";
 import type { CommandStatistics, Statistics } from "./statistics.ts";
 
-/** Finds a command by the name a client sent, in any case. */
+/** The commands there are (`resp/registry.ts`). */
 export interface CommandTable {
-  find(name: Buffer): Command | undefined;
+  /** The command of a request, its existence and number of arguments checked. */
+  resolve(args: readonly Buffer[]): Command | ErrorReply;
 }
 
 export interface CommandEntry {
@@ -15,8 +17,6 @@ export interface CommandEntry {
   readonly statistics: CommandStatistics;
   /** Allowed before AUTH. */
   readonly noAuth: boolean;
-  /** Sub-commands by their own name, lower case. */
-  readonly subcommands: ReadonlyMap<string, CommandEntry> | undefined;
   /** Key positions in `args`; the same frozen array for the same count where the spec is static. */
   keyPositions(args: readonly Buffer[]): readonly number[];
 }
@@ -35,9 +35,10 @@ export class Entries {
     this.#statistics = statistics;
   }
 
-  find(name: Buffer): CommandEntry | undefined {
-    const command = this.#table.find(name);
-    if (command === undefined) return undefined;
+  /** The entry of a request's command, or why there is none, in Redis' words. */
+  resolve(args: readonly Buffer[]): CommandEntry | ErrorReply {
+    const command = this.#table.resolve(args);
+    if (command instanceof ErrorReply) return command;
     return this.#entries.get(command) ?? this.#add(command);
   }
 
@@ -46,20 +47,10 @@ export class Entries {
       command,
       statistics: this.#statistics.of(command),
       noAuth: command.flags.includes("no_auth"),
-      subcommands: this.#children(command),
       keyPositions: positionsOf(command),
     };
     this.#entries.set(command, entry);
     return entry;
-  }
-
-  #children(command: Command): Map<string, CommandEntry> | undefined {
-    if (command.subcommands === undefined) return undefined;
-    const byName = new Map<string, CommandEntry>();
-    for (const child of command.subcommands) {
-      byName.set(child.name.slice(child.name.indexOf("|") + 1), this.#add(child));
-    }
-    return byName;
   }
 }
 

@@ -76,7 +76,6 @@ export class Gateway {
       entries: new Entries(options.commands, this.statistics),
       routes: options.routes,
       server: new Front(this),
-      keyBytesMax: this.limits.keyBytesMax,
     };
     this.settings.onChange = () => this.#readSettings();
     this.#readSettings();

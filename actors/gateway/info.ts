@@ -238,10 +238,11 @@ function persistence(gateway: Gateway): readonly Field[] {
   ];
 }
 
+const kilobytes = (bytes: number): string => (bytes / 1024).toFixed(2);
+
 function stats(gateway: Gateway): readonly Field[] {
   const { statistics } = gateway;
   const counters = gateway.store.counters();
-  const perSecond = (bytes: number) => (bytes / 1024).toFixed(2);
   return [
     ["total_connections_received", statistics.connectionsReceived],
     ["total_commands_processed", statistics.commandsProcessed],
@@ -250,8 +251,8 @@ function stats(gateway: Gateway): readonly Field[] {
     ["total_net_output_bytes", statistics.bytesOut],
     ["total_net_repl_input_bytes", 0],
     ["total_net_repl_output_bytes", 0],
-    ["instantaneous_input_kbps", perSecond(statistics.bytesInPerSecond)],
-    ["instantaneous_output_kbps", perSecond(statistics.bytesOutPerSecond)],
+    ["instantaneous_input_kbps", kilobytes(statistics.bytesInPerSecond)],
+    ["instantaneous_output_kbps", kilobytes(statistics.bytesOutPerSecond)],
     ["rejected_connections", statistics.connectionsRejected],
     ["sync_full", 0],
     ["sync_partial_ok", 0],

@@ -63,8 +63,6 @@ export interface ListenOptions {
 
 /** Bounds that are not CONFIG parameters. Sizes in bytes. */
 export interface GatewayLimits {
-  /** Longest key. */
-  readonly keyBytesMax: number;
   /** Commands of one connection handled in one turn; the rest waits for the next turn. */
   readonly commandsPerTurnMax: number;
   /** Commands of one connection without a written reply; above it the socket is not read. */
@@ -80,7 +78,6 @@ export interface GatewayLimits {
 }
 
 export const defaultLimits: GatewayLimits = {
-  keyBytesMax: 65_536,
   commandsPerTurnMax: 512,
   commandsInFlightMax: 1024,
   bytesInFlightMax: 64 * 1024 * 1024,

@@ -64,8 +64,13 @@ export class Slot implements RegionRequest {
 
   /** Answers with an error before execution. */
   reject(message: string): void {
+    this.refuse(new ErrorReply(message));
+  }
+
+  /** The same with a ready reply. */
+  refuse(error: ErrorReply): void {
     if (this.entry !== undefined) this.entry.statistics.rejected += 1;
-    this.settle(new ErrorReply(message));
+    this.settle(error);
   }
 }
 

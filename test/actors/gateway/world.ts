@@ -15,6 +15,7 @@ import type { Route } from "../../../actors/gateway/protocol.ts";
 import type { RegionEvent, RegionRequest, RegionWalk } from "../../../actors/store/protocol.ts";
 import { Turn } from "../../../actors/system/turn.ts";
 import type { Command } from "../../../resp/command.ts";
+import { createRegistry } from "../../../resp/registry.ts";
 import { createPositions } from "../../../storage/position.ts";
 
 const positions = createPositions(4, true);
@@ -64,7 +65,6 @@ export async function startWorld(
     epoch: 1,
     ref: regions[index],
   }));
-  const byName = new Map(commands.map((command) => [command.name, command]));
   const shutdowns: number[] = [];
   const gateway = new Gateway({
     routes: {
@@ -88,7 +88,7 @@ export async function startWorld(
       setActiveExpire: () => undefined,
       shutdown: () => shutdowns.push(1),
     },
-    commands: { find: (name) => byName.get(name.toString("latin1").toLowerCase()) },
+    commands: createRegistry(commands),
     matches: (pattern, text) => text.includes(pattern.toString().replaceAll("*", "")),
     turn: new Turn(setImmediate, (error) => {
       throw error;
@@ -106,19 +106,19 @@ export async function startWorld(
     version: "0.0.0",
     ...options,
   });
-  let bound: (port: number) => void = () => undefined;
-  const listening = new Promise<number>((resolve) => (bound = resolve));
+  const bound: number[] = [];
   const actor = createActor(listener, {
     input: {
       gateway,
       listen: { host: "127.0.0.1", port: 0 },
       drainMs,
-      onBound: ({ port }) => bound(port),
+      onBound: ({ port }) => bound.push(port),
     },
   });
   actor.subscribe({ error: () => undefined });
   actor.start();
-  const port = await listening;
+  while (bound.length === 0) await new Promise(setImmediate);
+  const port = bound[0]!;
   return {
     gateway,
     regions,
