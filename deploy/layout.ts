@@ -47,7 +47,8 @@ export async function describeLayout(dataDir: string): Promise<string> {
   const lines = [
     `data directory  ${layout.root}`,
     `node ${ident.nodeId}, cluster ${ident.cluster}, incarnation ${ident.incarnation}`,
-    `regions at bootstrap ${ident.numRegions}, hash tags ${ident.hashTags ? "on" : "off"}, format ${ident.format}`,
+    `regions at bootstrap ${ident.numRegions}, hash tags ${ident.hashTags ? "on" : "off"}, ` +
+      `format ${ident.format}`,
     "",
     `RocksDB         ${layout.engine}: ${engine.length} files, ${size(total(engine))}`,
     `shared journal  ${layout.journal}: ${journal.length} files, ${size(total(journal))}`,

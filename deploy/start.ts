@@ -2,9 +2,76 @@
 // and the real disk; everything behind it sees ports. Signals, the ready line and exit codes are
 // run.ts, not here.
 
-import { SetupError } from "./failure.ts";
+import { startNode as startActors } from "../actors/node.ts";
+import { createLog } from "../actors/observe/log.ts";
+import type { JournalOpener } from "../actors/store/log.ts";
+import { systemClock } from "../actors/system/clock.ts";
+import { openNodeDisk } from "../storage/disk-node.ts";
+import { openJournal } from "../storage/journal/journal.ts";
+import type { Journal, JournalOptions } from "../storage/journal/types.ts";
+import { createRocksOpener } from "../storage/rocks.ts";
 import type { StartNode } from "./run.ts";
+import type { Config } from "./settings.ts";
+import { version } from "./version.ts";
 
 /** Starts the node of this data directory. */
-export const startNode: StartNode = (directory) =>
-  Promise.reject(new SetupError(`no actors are built yet for ${directory.layout.root}`));
+export const startNode: StartNode = async (directory, events) => {
+  const { config } = directory.resolved;
+  const log = createLog({ node: config.nodeId, level: config.logLevel });
+  const onFull = (full: boolean): void => {
+    if (full) log.error("no space left for the journal: writes are refused until there is room");
+    else log.info("there is room for the journal again");
+  };
+  return startActors({
+    nodeId: config.nodeId,
+    version,
+    regionCount: config.numRegions,
+    hashTags: config.hashTags,
+    resp: { host: config.bind, port: config.port },
+    http: {
+      host: config.httpBind === "" ? config.bind : config.httpBind,
+      port: config.httpPort,
+      token: config.httpToken,
+    },
+    settings: redisSettings(config, directory.layout.root),
+    recordCacheBytes: config.recordCacheBytes,
+    drainMs: Math.max(1000, config.shutdownTimeoutMs - 4000),
+    pureActors: config.pureActors,
+    engine: createRocksOpener(directory.layout.engine, { cacheBytes: config.blockCacheBytes }),
+    journal: journalOpener(directory.layout.root, {
+      fileBytes: config.journalFileBytes,
+      onFatal: (error) => events.onFatal(error),
+      onFull,
+    }),
+    clock: systemClock,
+    random: Math.random,
+    schedule: setImmediate,
+    log,
+    onFatal: (error) => events.onFatal(error),
+    onShutdown: () => events.onShutdown(),
+  });
+};
+
+/** Opens the journal of a data directory; a former incarnation's is closed first. */
+function journalOpener(root: string, options: JournalOptions): JournalOpener {
+  let open: Journal | undefined;
+  return {
+    open: async () => {
+      await open?.close();
+      open = await openJournal(openNodeDisk(root), options);
+      return open;
+    },
+  };
+}
+
+/** What CONFIG GET shows of the settings, by Redis' names. */
+function redisSettings(config: Config, dir: string): Record<string, string> {
+  return {
+    bind: config.bind,
+    port: String(config.port),
+    dir,
+    maxclients: String(config.maxClients),
+    requirepass: config.requirepass,
+    timeout: String(Math.ceil(config.idleTimeoutMs / 1000)),
+  };
+}
