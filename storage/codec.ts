@@ -7,11 +7,10 @@ import { crc32 } from "node:zlib";
 import { DamagedError } from "./errors.ts";
 import type { Effect, EffectsEntry, RegionState } from "./keyspace/effects.ts";
 import { checksumLength, dataIdLength } from "./keys.ts";
+import { decodeRegionState, encodeRegionState, regionStateBytes } from "./region-state.ts";
 
 const version = 1;
 const headerLength = 1 + 6;
-const databases = 16;
-const stateLength = 6 + 6 + databases * 6 + databases;
 const initialScratchBytes = 64 * 1024;
 /** A scratch that grew beyond this is given back by the next `reset`. */
 const keptScratchBytes = 1024 * 1024;
@@ -29,43 +28,9 @@ export const operations = {
   flushAll: 4,
   /** database u8, slot u8. */
   flushDb: 5,
-  /** nextOid u48, maxNow u48, 16 counts u48, 16 slots u8. */
+  /** As in `region-state.ts`. */
   state: 6,
 } as const;
-
-function writeRegionState(state: RegionState, bytes: Buffer, offset: number): void {
-  let at = bytes.writeUIntBE(state.nextOid, offset, 6);
-  at = bytes.writeUIntBE(state.maxNowMs, at, 6);
-  for (let db = 0; db < databases; db++) at = bytes.writeUIntBE(state.counts[db] ?? 0, at, 6);
-  for (let db = 0; db < databases; db++) at = bytes.writeUInt8(state.slots[db] ?? db, at);
-}
-
-function readRegionState(bytes: Buffer, offset: number): RegionState {
-  const countsAt = offset + 12;
-  const slotsAt = countsAt + databases * 6;
-  return {
-    nextOid: bytes.readUIntBE(offset, 6),
-    counts: Array.from({ length: databases }, (_, db) => bytes.readUIntBE(countsAt + db * 6, 6)),
-    slots: [...bytes.subarray(slotsAt, slotsAt + databases)],
-    maxNowMs: bytes.readUIntBE(offset + 6, 6),
-  };
-}
-
-/** The value of a REGION record, without its checksum. */
-export function encodeRegionState(state: RegionState): Buffer {
-  const value = Buffer.allocUnsafe(1 + stateLength);
-  value[0] = version;
-  writeRegionState(state, value, 1);
-  return value;
-}
-
-/** Inverse of `encodeRegionState`; DamagedError for another version or length. */
-export function decodeRegionState(value: Buffer): RegionState {
-  if (value.length !== 1 + stateLength || value[0] !== version) {
-    throw new DamagedError("a region's counters have an unknown form", `version ${value[0]}`);
-  }
-  return readRegionState(value, 1);
-}
 
 /** Encodes one entry at a time into a scratch buffer that is reused; `finish` copies it out once. */
 export class EntryEncoder {
@@ -129,9 +94,8 @@ export class EntryEncoder {
   }
 
   state(state: RegionState): void {
-    this.#begin(operations.state, stateLength);
-    writeRegionState(state, this.#scratch, this.#length);
-    this.#length += stateLength;
+    this.#begin(operations.state, regionStateBytes);
+    this.#raw(encodeRegionState(state));
   }
 
   /** Any effect, for callers that hold one as an object. */
@@ -248,7 +212,7 @@ export class EntryReader {
         this.slot = this.#payload.readUInt8(this.#take(1));
         return operation;
       case operations.state:
-        this.#state = readRegionState(this.#payload, this.#take(stateLength));
+        this.#state = this.#readState();
         return operation;
       default:
         throw this.#damaged(`has the unknown operation ${operation}`);
@@ -282,6 +246,11 @@ export class EntryReader {
   get state(): RegionState {
     if (this.#state === undefined) throw this.#damaged("has no region state here");
     return this.#state;
+  }
+
+  #readState(): RegionState {
+    const start = this.#take(regionStateBytes);
+    return decodeRegionState(this.#payload.subarray(start, this.#offset));
   }
 
   /** A key has at least its space byte. */

@@ -16,13 +16,11 @@ export const spaces = {
   deadOid: 0x05,
   allocator: 0x06,
   marker: 0x07,
-  marker: 0x07,
   meta: 0x10,
   sub: 0x20,
   ttl: 0x30,
   txn: 0x40,
   region: 0x50,
-  staging: 0x60,
   placement: 0x60,
   staging: 0x70,
 } as const;
@@ -136,17 +134,6 @@ export function parseStagingKey(logical: Buffer): { position: number; oid: numbe
   return { position: logical.readUInt32BE(1), oid: logical.readUIntBE(5, 6) };
 }
 
-/**
- * STAGING: names an object (`oid`) whose chunks are being written before anything refers to them,
- * so that a later leader can drop what was never finished. Under the position of its key.
- */
-export function stagingKey(position: number, oid: number): Buffer {
-  const bytes = begin(spaces.staging, subHeader);
-  setU32(bytes, 1, position);
-  setU48(bytes, 5, oid);
-  return bytes;
-}
-
 /** REGION: the replicated counters of one region. */
 export function regionStateKey(regionId: number): Buffer {
   return u32Key(spaces.region, regionId);
@@ -231,13 +218,6 @@ export function parseChunkKey(logical: Buffer): ChunkKey {
   };
 }
 
-/** Inverse of `physicalKey(stagingKey(...), dataId)`, without the dataId. */
-export function parsePhysicalStagingKey(physical: Buffer): { position: number; oid: number } {
-  expectKey(physical, spaces.staging, subHeader + dataIdLength);
-  const offset = 1 + dataIdLength;
-  return { position: physical.readUInt32BE(offset), oid: physical.readUIntBE(offset + 4, 6) };
-}
-
 /** Inverse of `regionStateKey`. */
 export function parseRegionStateKey(logical: Buffer): number {
   expectKey(logical, spaces.region, 5);
@@ -245,7 +225,7 @@ export function parseRegionStateKey(logical: Buffer): number {
 }
 
 /**
- * The position (u32) inside a logical key, all spaces but REGION's, by which its extent is found;
+ * The position (u32) inside a logical key, META, SUB, TTL, TXN or STAGING, by which its extent is found;
  * DamagedError for a space that has none.
  */
 export function positionOfLogicalKey(logical: Buffer): number {
