@@ -31,7 +31,7 @@ Sizes take units (64MiB), durations too (30s).
 
 const configOption = (): Option => new Option("--config <file>", "read settings from a TOML file");
 
-/** The program; `parseAsync` runs it. Commander itself ends the process for help and usage errors. */
+/** The program for `parseAsync`. Commander itself ends the process for help and usage errors. */
 export function createProgram(actions: CommandActions): Command {
   const program = new Command("spiredb")
     .description("A Redis-compatible store that keeps what it acknowledges.")

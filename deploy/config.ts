@@ -34,7 +34,7 @@ interface Found {
   readonly source: string;
 }
 
-/** Flag > environment > file > default. Throws `SetupError` naming the setting and the source at fault. */
+/** Flag > environment > file > default. Throws `SetupError` naming the setting at fault. */
 export function resolveConfig(input: ConfigInput): ResolvedConfig {
   const warnings: string[] = [];
   const environment = readEnvironment(input.environment, warnings);
@@ -166,7 +166,7 @@ function refuseContradictions(config: Config, warnings: string[]): void {
   }
 }
 
-/** The lines of --print-config: valid TOML, each with its source as a comment; secrets are masked. */
+/** The lines of --print-config: TOML, each with its source as a comment; secrets are masked. */
 export function printConfig(resolved: Pick<ResolvedConfig, "config" | "sources">): string {
   const lines = settings.map((setting) => {
     const value = resolved.config[setting.key];

@@ -126,7 +126,7 @@ const fixedWords = {
   hashTags: "was created with hash-tags",
 } as const;
 
-/** What the directory says wins over a default; anything asked for explicitly must agree with it. */
+/** What the directory says wins over a default; what is asked for must agree with it. */
 function adoptIdent(resolved: ResolvedConfig, ident: Ident): ResolvedConfig {
   const sources: Record<keyof Config, string> = { ...resolved.sources };
   for (const key of fixed) {

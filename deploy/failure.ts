@@ -33,7 +33,7 @@ export function systemReason(error: unknown): string {
   return (code === undefined ? undefined : systemReasons[code]) ?? message;
 }
 
-/** What to tell and how to exit for anything thrown during a start or reported by a running node. */
+/** What to tell and how to exit for anything thrown by a start or reported by a running node. */
 export function describeFailure(error: unknown): Failure {
   for (let each: unknown = error; each instanceof Error; each = each.cause) {
     if (each instanceof DamagedError)

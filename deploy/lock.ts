@@ -12,7 +12,7 @@ import { SetupError } from "./failure.ts";
 interface Owner {
   readonly pid: number;
   readonly host: string;
-  /** Clock ticks since boot when the process started (field 22 of /proc/<pid>/stat); "" = unknown. */
+  /** Ticks since boot when it started (field 22 of /proc/<pid>/stat); "" = unknown. */
   readonly startTick: string;
   readonly bootId: string;
 }
@@ -124,7 +124,7 @@ function isAlive(owner: Owner): boolean {
 
 function startTickOf(pid: number): string | undefined {
   const stat = systemText(`/proc/${pid}/stat`);
-  // The process name stands in parentheses and may hold anything, so fields count from the last ")".
+  // The process name stands in parentheses and may hold anything: count from the last ")".
   return stat === "" ? undefined : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
 }
 

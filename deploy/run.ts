@@ -21,7 +21,7 @@ export interface RunningNode {
 
 /** What a running node may ask of its process. */
 export interface NodeEvents {
-  /** The node cannot go on: a disk error, damage, or a supervisor that gave up. Ends the process at once. */
+  /** A disk error, damage, or a supervisor that gave up: ends the process at once. */
   onFatal(error: unknown): void;
   /** A client asked for SHUTDOWN: drain as for SIGTERM. */
   onShutdown(): void;

@@ -276,7 +276,7 @@ export const settings: ReadonlyArray<Setting<keyof Config>> = Object.values(rows
   (each) => each as unknown as Setting<keyof Config>,
 );
 
-/** SPIRE_ names of the original that have no meaning here, with the reason told once at the start. */
+/** SPIRE_ names of the original without a meaning here, with the reason told at the start. */
 export const meaninglessEnvironment: Readonly<Record<string, string>> = {
   RAFT_DATA_DIR: "the Raft log lies inside the data directory; use SPIRE_DATA_DIR",
   RA_DATA_DIR: "the Raft log lies inside the data directory; use SPIRE_DATA_DIR",

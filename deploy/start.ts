@@ -3,7 +3,6 @@
 // run.ts, not here.
 
 import { startNode as startActors } from "../actors/node.ts";
-import { createLog } from "../actors/observe/log.ts";
 import type { JournalOpener } from "../actors/store/log.ts";
 import { systemClock } from "../actors/system/clock.ts";
 import { openNodeDisk } from "../storage/disk-node.ts";
@@ -15,9 +14,8 @@ import type { Config } from "./settings.ts";
 import { version } from "./version.ts";
 
 /** Starts the node of this data directory. */
-export const startNode: StartNode = async (directory, events) => {
+export const startNode: StartNode = async (directory, events, log) => {
   const { config } = directory.resolved;
-  const log = createLog({ node: config.nodeId, level: config.logLevel });
   const onFull = (full: boolean): void => {
     if (full) log.error("no space left for the journal: writes are refused until there is room");
     else log.info("there is room for the journal again");

@@ -1,4 +1,5 @@
-// Settings: which source wins, what each kind of value accepts, and that nothing unknown is ignored.
+// Settings: which source wins, what each kind of value accepts, and that nothing unknown passes.
+// Pure over texts and one file; no data directory, no process.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -15,7 +15,7 @@ export class ErrorText {
   }
 }
 
-/** Replies come in the order of the sends; a callback may never be called when the connection dies. */
+/** Replies come in the order of the sends; none comes once the connection died. */
 export class Connection {
   readonly #socket: Socket;
   readonly #waiting: Array<(reply: Reply) => void> = [];

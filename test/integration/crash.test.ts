@@ -20,7 +20,7 @@ function flipBit(path: string, position: number): void {
   closeSync(file);
 }
 
-/** The file of the folder whose content begins to differ from zero last, with the length of that content. */
+/** The oldest file of the folder, and how far into it there is anything but zeros. */
 function usedPart(folder: string): { path: string; bytes: number } {
   const [name] = readdirSync(folder)
     .filter((each) => statSync(join(folder, each)).size > 0)

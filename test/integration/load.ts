@@ -37,7 +37,7 @@ interface Write {
   readonly fits: (reply: Reply, after: string | null) => boolean;
 }
 
-/** Whether DEL finds the key depends on the value before, which the ledger has forgotten by then. */
+/** Whether DEL finds the key depends on a value the ledger has forgotten by then. */
 const isCountOfOne = (reply: Reply): boolean => reply === 0 || reply === 1;
 
 /** Writes until the connection dies. */
