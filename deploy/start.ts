@@ -35,7 +35,7 @@ export const startNode: StartNode = async (directory, events, log) => {
     recordCacheBytes: config.recordCacheBytes,
     drainMs: Math.max(1000, config.shutdownTimeoutMs - 4000),
     pureActors: config.pureActors,
-    engine: createRocksOpener(directory.layout.engine, { cacheBytes: config.blockCacheBytes }),
+    engine: createRocksOpener(directory.layout.engine, { cacheSize: config.blockCacheBytes }),
     journal: journalOpener(directory.layout.root, {
       fileBytes: config.journalFileBytes,
       onFatal: (error) => events.onFatal(error),

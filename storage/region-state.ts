@@ -25,7 +25,10 @@ export function encodeRegionState(state: RegionState): Buffer {
 /** Inverse; DamagedError for another version or length. */
 export function decodeRegionState(bytes: Buffer): RegionState {
   if (bytes[0] !== version || bytes.length !== regionStateBytes) {
-    throw new DamagedError("a region's counters have an unknown form", bytes.toString("hex", 0, 16));
+    throw new DamagedError(
+      "a region's counters have an unknown form",
+      bytes.toString("hex", 0, 16),
+    );
   }
   const counts: number[] = [];
   const slots: number[] = [];

@@ -17,7 +17,10 @@ export interface ReplicaHost<Event> {
 
 /** Events that the chart itself understands. */
 export type ReplicaChartEvent =
-  | { readonly type: `role.${Role}` }
+  | { readonly type: "role.follower" }
+  | { readonly type: "role.preCandidate" }
+  | { readonly type: "role.candidate" }
+  | { readonly type: "role.leader" }
   | { readonly type: "shutdown" };
 
 /** Builds the host for one incarnation; `send` reaches the actor itself. */
@@ -28,28 +31,29 @@ export type CreateHost<Event> = (send: (event: Event) => void) => ReplicaHost<Ev
  * A throw anywhere in the host fails the actor after `abandon`, and its supervisor restarts it.
  */
 export function replicaLogic<Event extends { readonly type: string }>(
-  isHostEvent: (event: { readonly type: string }) => boolean,
+  isHostEvent: (event: { readonly type: string }) => event is Event,
+  pure: boolean,
 ) {
   interface Context {
     readonly host: ReplicaHost<Event>;
+    /** The role the chart shows. */
+    shown: Role;
   }
   const machine = setup({
     types: {} as {
       context: Context;
-      events: ReplicaChartEvent | Event;
+      events: ReplicaChartEvent;
       input: CreateHost<Event>;
     },
     actors: {
       open: fromPromise<void, ReplicaHost<Event>>(({ input }) => input.open()),
     },
-    actions: {
-      handle: ({ context, event }) => {
-        if (isHostEvent(event)) context.host.handle(event as Event);
-      },
-    },
   }).createMachine({
     id: "replica",
-    context: ({ input, self }) => ({ host: input((event) => self.send(event as never)) }),
+    context: ({ input, self }) => ({
+      host: input((event) => self.send(event as never)),
+      shown: "follower",
+    }),
     initial: "opening",
     on: {
       "role.follower": ".follower",
@@ -81,14 +85,23 @@ export function replicaLogic<Event extends { readonly type: string }>(
       stopped: { type: "final" },
     },
   });
-  return hot(machine, (context, event) => {
-    if (!isHostEvent(event)) return false;
-    try {
-      context.host.handle(event as Event);
-    } catch (error) {
-      context.host.abandon(error instanceof Error ? error.message : String(error));
-      throw error;
-    }
-    return true;
-  });
+  return hot(
+    machine,
+    {
+      isHot: isHostEvent,
+      step: (context, event) => {
+        const { host } = context;
+        try {
+          host.handle(event);
+        } catch (error) {
+          host.abandon(error instanceof Error ? error.message : String(error));
+          throw error;
+        }
+        if (host.role === context.shown) return undefined;
+        context.shown = host.role;
+        return { type: `role.${host.role}` as const };
+      },
+    },
+    pure,
+  );
 }

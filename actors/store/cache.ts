@@ -35,9 +35,13 @@ export class RecordCache {
       return;
     }
     const size = entryOverheadBytes + key.length + ("bytes" in record ? record.bytes.length : 0);
-    this.#entries.set(key, "bytes" in record ? { ...record, bytes: Buffer.from(record.bytes) } : record, {
-      size,
-    });
+    this.#entries.set(
+      key,
+      "bytes" in record ? { ...record, bytes: Buffer.from(record.bytes) } : record,
+      {
+        size,
+      },
+    );
   }
 
   delete(key: string): void {

@@ -2,6 +2,7 @@
 // else of the store starts, closes after everything else has stopped. An error of the disk is not
 // its to survive: it is handed to the node, which ends the process.
 
+import assert from "node:assert/strict";
 import { fromPromise, sendParent, setup } from "xstate";
 import type { Engine, EngineOpener } from "../../storage/engine.ts";
 import type { Clock } from "../system/clock.ts";
@@ -38,7 +39,8 @@ const machine = setup({
     open: fromPromise<Engine, EngineInput>(({ input }) => input.opener.open()),
     close: fromPromise<void, EngineContext>(async ({ input: { input, writer } }) => {
       const engine = input.handles.engine?.engine;
-      await writer?.idle();
+      // A last marker: the next start has nothing to redo.
+      if (writer !== undefined) await new Promise<void>((done) => writer.marker(() => done()));
       input.handles.setEngine(undefined);
       await engine?.close();
     }),
@@ -71,24 +73,34 @@ const machine = setup({
       },
     },
     running: {
-      on: {
-        "engine.apply": {
-          actions: ({ context, event }) => context.writer?.submit(event.job),
-        },
-        shutdown: "closing",
-      },
+      on: { shutdown: "closing" },
     },
     closing: {
-      invoke: { src: "close", input: ({ context }) => context, onDone: "closed", onError: "closed" },
+      invoke: {
+        src: "close",
+        input: ({ context }) => context,
+        onDone: "closed",
+        onError: "closed",
+      },
     },
     failed: { on: { shutdown: "closed" } },
     closed: { type: "final" },
   },
 });
 
+type EngineApply = Extract<EngineEvent, { type: "engine.apply" }>;
+
 /** `engine.apply` goes straight to the writer; everything else runs the chart. */
-export const engineLogic = hot(machine, (context, event) => {
-  if (event.type !== "engine.apply" || context.writer === undefined) return false;
-  context.writer.submit(event.job);
-  return true;
-});
+export const engineLogic = (pure: boolean) =>
+  hot(
+    machine,
+    {
+      isHot: (event): event is EngineApply => event.type === "engine.apply",
+      step: ({ writer }, { job }) => {
+        assert(writer !== undefined, "the engine is open before anyone applies");
+        writer.submit(job);
+        return undefined;
+      },
+    },
+    pure,
+  );

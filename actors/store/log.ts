@@ -1,6 +1,7 @@
 // The actor that owns the shared journal (Ra's WAL process): every replica's hard state and entries
 // go through it, and once per turn it starts one group write for all of them.
 
+import assert from "node:assert/strict";
 import { fromPromise, sendParent, setup } from "xstate";
 import type { Journal, JournalWrite, OnDurable } from "../../storage/journal/types.ts";
 import { hot } from "../system/hot.ts";
@@ -93,24 +94,34 @@ const machine = setup({
       },
     },
     running: {
-      on: {
-        "log.append": {
-          actions: ({ context, event }) => context.commit?.append(event.write, event.onDurable),
-        },
-        shutdown: "closing",
-      },
+      on: { shutdown: "closing" },
     },
     closing: {
-      invoke: { src: "close", input: ({ context }) => context, onDone: "closed", onError: "closed" },
+      invoke: {
+        src: "close",
+        input: ({ context }) => context,
+        onDone: "closed",
+        onError: "closed",
+      },
     },
     failed: { on: { shutdown: "closed" } },
     closed: { type: "final" },
   },
 });
 
+type LogAppend = Extract<LogEvent, { type: "log.append" }>;
+
 /** `log.append` goes straight to the journal; everything else runs the chart. */
-export const logLogic = hot(machine, (context, event) => {
-  if (event.type !== "log.append" || context.commit === undefined) return false;
-  context.commit.append(event.write, event.onDurable);
-  return true;
-});
+export const logLogic = (pure: boolean) =>
+  hot(
+    machine,
+    {
+      isHot: (event): event is LogAppend => event.type === "log.append",
+      step: ({ commit }, { write, onDurable }) => {
+        assert(commit !== undefined, "the journal is open before anyone appends");
+        commit.append(write, onDurable);
+        return undefined;
+      },
+    },
+    pure,
+  );

@@ -1,6 +1,8 @@
 // What the store's actors say to each other and to the gateway: the request that carries one
 // command through a region and comes back as a reply, and the events of engine, log and regions.
 
+import type { Fetch } from "./fetch.ts";
+import type { WalkResult } from "./walk.ts";
 import type { RegionCommand } from "../../resp/command.ts";
 import type { Reply } from "../../resp/reply.ts";
 import type { Effect } from "../../storage/keyspace/effects.ts";
@@ -43,7 +45,11 @@ export interface RegionWalk {
 export interface RegionExpire {
   readonly type: "region.expire";
   /** What the index of expiries names, oldest first. */
-  readonly due: ReadonlyArray<{ readonly slot: number; readonly key: Buffer; readonly indexKey: Buffer }>;
+  readonly due: ReadonlyArray<{
+    readonly slot: number;
+    readonly key: Buffer;
+    readonly indexKey: Buffer;
+  }>;
   /** The removals are committed (or were given up: the index still names the keys). */
   settle(): void;
 }
@@ -59,6 +65,21 @@ export interface RegionPropose {
 /** FLUSHALL / FLUSHDB / DBSIZE of one region are ordinary requests with these built-in commands' literals. */
 export type RegionEvent = RegionRequest | RegionWalk | RegionExpire | RegionPropose;
 
+/** What a region sends itself when the engine has answered. */
+export interface RegionFetched {
+  readonly type: "region.fetched";
+  /** The slice asked for, and its values in the same order. */
+  readonly fetch: Fetch;
+  readonly values: ReadonlyArray<Buffer | undefined>;
+}
+
+/** What a region sends itself when a walk's iterator has ended. */
+export interface RegionWalked {
+  readonly type: "region.walked";
+  readonly walk: RegionWalk;
+  readonly found: WalkResult;
+}
+
 /** What the gateway needs of a region to route to it. */
 export interface RegionRoute {
   readonly regionId: number;
@@ -70,7 +91,8 @@ export interface RegionRoute {
 
 /** Reply texts of the outside contract (design section 6, Errors). */
 export const storeRestarting = "CLUSTERDOWN store restarting";
-export const noLeader = (regionId: number): string => `CLUSTERDOWN region ${regionId} has no leader`;
+export const noLeader = (regionId: number): string =>
+  `CLUSTERDOWN region ${regionId} has no leader`;
 export const unknownOutcome = (reason: string): string => `UNKNOWN outcome: ${reason}`;
 
 /** Names by which the store's actors find each other in the actor system. */

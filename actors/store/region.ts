@@ -3,6 +3,7 @@
 // and hands commands to its evaluator. What commands mean and how keys look is not its business.
 
 import assert from "node:assert/strict";
+import type { Positions } from "../../storage/position.ts";
 import type { LogEntry, HardState } from "../../storage/journal/types.ts";
 import { isServing, step } from "../raft/core.ts";
 import type { ReplicaHost } from "../raft/machine.ts";
@@ -14,11 +15,11 @@ import type { Turn } from "../system/turn.ts";
 import { applyEntries, type AppliedState } from "./apply.ts";
 import type { RecordCache } from "./cache.ts";
 import type { EngineEvent } from "./engine.ts";
-import { Evaluator, type EvaluatorCounters } from "./evaluate.ts";
+import { Evaluator, type EvaluatorCounters, type EvaluatorHost } from "./evaluate.ts";
 import type { DataIds } from "./data-ids.ts";
 import type { StoreHandles } from "./handles.ts";
 import type { LogEvent } from "./log.ts";
-import type { RegionEvent } from "./protocol.ts";
+import type { RegionEvent, RegionFetched, RegionWalked } from "./protocol.ts";
 import { recoverRegion } from "./recover.ts";
 
 /** Bytes of log read at once while catching up from the journal. */
@@ -32,6 +33,7 @@ export interface RegionPorts {
   readonly log: { send(event: LogEvent): void };
   readonly cache: RecordCache;
   readonly dataIds: DataIds;
+  readonly positions: Positions;
   readonly turn: Turn;
   readonly clock: Clock;
   readonly random: () => number;
@@ -42,18 +44,25 @@ export interface RegionPorts {
   readonly onGarbage: () => void;
   /** Damage or a broken disk: the process must end. */
   readonly onFatal: (error: Error) => void;
+  /** A command threw: a bug to report; the client has its answer. */
+  readonly onBug: (error: unknown, command: string) => void;
 }
 
 /** Everything a region's actor handles. */
-export type ReplicaEvent = RaftEvent | RegionEvent;
+export type ReplicaEvent = RaftEvent | RegionEvent | RegionFetched | RegionWalked;
 
-export const isReplicaEvent = (event: { readonly type: string }): boolean =>
+/** Reaches a replica's own actor. */
+export type SendToReplica = (event: ReplicaEvent) => void;
+
+/** True for what a region's host handles itself; the rest is the chart's. */
+export const isReplicaEvent = (event: { readonly type: string }): event is ReplicaEvent =>
   event.type.startsWith("region.") || event.type.startsWith("raft.");
 
-export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts {
+export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, EvaluatorHost {
   readonly regionId: number;
   readonly #ports: RegionPorts;
-  readonly #send: (event: ReplicaEvent) => void;
+  readonly #send: SendToReplica;
+  readonly #onEnd: (region: Region) => void;
   readonly #evaluator: Evaluator;
   #raft: RaftState | undefined;
   #applied: AppliedState | undefined;
@@ -64,12 +73,20 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts {
   #reading = false;
   #serving = false;
   #abandoned = false;
+  /** Entries appended by this incarnation. */
+  proposals = 0;
 
-  constructor(regionId: number, ports: RegionPorts, send: (event: ReplicaEvent) => void) {
+  constructor(
+    regionId: number,
+    ports: RegionPorts,
+    send: SendToReplica,
+    onEnd: (region: Region) => void,
+  ) {
     this.regionId = regionId;
     this.#ports = ports;
     this.#send = send;
-    this.#evaluator = new Evaluator(regionId, ports, this);
+    this.#onEnd = onEnd;
+    this.#evaluator = new Evaluator(ports, this);
   }
 
   get role(): Role {
@@ -106,6 +123,16 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts {
     return this.#serving;
   }
 
+  /** True when this incarnation is over. */
+  get ended(): boolean {
+    return this.#abandoned;
+  }
+
+  /** Through the actor's mailbox, so that a failure is the actor's. */
+  tick(event: Extract<RaftEvent, { type: "raft.tick" }>): void {
+    this.#send(event);
+  }
+
   async open(): Promise<void> {
     const recovered = await recoverRegion(this.regionId, this.#ports);
     if (this.#abandoned) return;
@@ -130,6 +157,12 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts {
       case "region.propose":
         this.#evaluator.enqueue(event);
         break;
+      case "region.fetched":
+        this.#evaluator.fetched(event);
+        break;
+      case "region.walked":
+        this.#evaluator.walked(event);
+        break;
       default:
         this.#step(event);
     }
@@ -139,12 +172,18 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts {
   abandon(reason: string): void {
     if (this.#abandoned) return;
     this.#abandoned = true;
-    this.#setServing(false);
-    this.#evaluator.abandon(reason);
+    this.#serving = false;
+    this.#evaluator.pause(reason);
+    this.#onEnd(this);
+  }
+
+  tellSelf(event: RegionFetched | RegionWalked): void {
+    this.#send(event);
   }
 
   /** Appends one entry for the evaluator. Only while serving; returns its index. */
   propose(payload: Buffer): number {
+    this.proposals++;
     this.#step({ type: "raft.propose", payloads: [payload] });
     return this.lastIndex;
   }
@@ -254,7 +293,7 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts {
     if (this.#serving === serving) return;
     this.#serving = serving;
     if (serving) this.#evaluator.serve(this.applied);
-    else this.#evaluator.pause();
+    else this.#evaluator.pause("leadership changed");
     this.#ports.onServing(this, serving);
   }
 }

@@ -15,6 +15,8 @@ export interface StoreInput {
   readonly log: LogInput;
   readonly server: ServerInput;
   readonly expiry: ExpiryInput;
+  /** Run the charts for hot events too (`--pure-actors`). */
+  readonly pureActors: boolean;
   /** Monotonic clock and observation hooks of every supervisor in the tree. */
   readonly supervision: Pick<SupervisorInput, "now" | "onExit" | "onRestart">;
 }
@@ -28,8 +30,8 @@ export function storeSpec(input: StoreInput): ChildSpec {
     intensity: { max: 5, periodMs: 10_000 },
   };
   const children: ChildSpec[] = [
-    child("engine", engineLogic, input.engine, true),
-    child("log", logLogic, input.log, true),
+    child("engine", engineLogic(input.pureActors), input.engine, true),
+    child("log", logLogic(input.pureActors), input.log, true),
     { ...child("regions", supervisor, regions, true), shutdownMs: 10_000 },
     child("server", serverLogic, input.server, true),
     child("expiry", expiryLogic, input.expiry, false),

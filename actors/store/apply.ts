@@ -1,0 +1,183 @@
+// The state machine below Raft: turns committed entries into engine operations. Blind and absolute:
+// every replica does the same, and doing an entry again changes nothing (redo at open rests on it).
+
+import { EntryReader, operations as codes } from "../../storage/codec.ts";
+import type { WriteOperation } from "../../storage/engine.ts";
+import type { LogEntry } from "../../storage/journal/types.ts";
+import type { RegionState } from "../../storage/keyspace/effects.ts";
+import { physicalKey, regionStateKey, spaces, withChecksum } from "../../storage/keys.ts";
+import {
+  deadOidKey,
+  encodePendingClear,
+  encodeRegionMeta,
+  pendingClearKey,
+  regionMetaKey,
+  type RegionMeta,
+} from "../../storage/local-records.ts";
+import { encodeRegionState } from "../../storage/region-state.ts";
+import type { DataIds } from "./data-ids.ts";
+
+/** What a replica holds between entries, as of its applied index. */
+export interface AppliedState {
+  meta: RegionMeta;
+  counters: RegionState;
+  /** No key of the region expires before this instant, Unix ms; Infinity = none does. */
+  nextExpiryMs: number;
+}
+
+/** What applying a run of entries amounts to. */
+export interface AppliedRun {
+  readonly operations: WriteOperation[];
+  /** Present when counters or maxNow changed. */
+  readonly state: WriteOperation | undefined;
+  /** A flush must not be redone: its batch is a synced marker. */
+  readonly sync: boolean;
+  /** A flush or drop left something for the sweeper. */
+  readonly hasGarbage: boolean;
+}
+
+/** dataId of META, SUB and TTL of a region. One extent until regions split. */
+export function dataIdOfRegion(meta: RegionMeta): number {
+  const extent = meta.extents[0];
+  if (extent === undefined) throw new Error(`region ${meta.regionId} has no extent`);
+  return extent.dataId;
+}
+
+/** dataId of the region's own records, which a flush leaves alone. */
+export function controlDataIdOfRegion(meta: RegionMeta): number {
+  const extent = meta.extents[0];
+  if (extent === undefined) throw new Error(`region ${meta.regionId} has no extent`);
+  return extent.controlDataId;
+}
+
+/** Applies entries in order to `applied` and returns what to write for them. */
+export function applyEntries(
+  entries: readonly LogEntry[],
+  applied: AppliedState,
+  dataIds: DataIds,
+): AppliedRun {
+  const run = new Run(applied, dataIds);
+  for (const entry of entries) if (entry.kind === 1) run.apply(entry.payload);
+  return run.finish();
+}
+
+class Run {
+  readonly #applied: AppliedState;
+  readonly #dataIds: DataIds;
+  readonly #operations: WriteOperation[] = [];
+  #stateChanged = false;
+  #sync = false;
+  #hasGarbage = false;
+
+  constructor(applied: AppliedState, dataIds: DataIds) {
+    this.#applied = applied;
+    this.#dataIds = dataIds;
+  }
+
+  apply(payload: Buffer): void {
+    const reader = new EntryReader(payload);
+    const { counters } = this.#applied;
+    if (reader.nowMs > counters.maxNowMs) {
+      counters.maxNowMs = reader.nowMs;
+      this.#stateChanged = true;
+    }
+    let dataId = dataIdOfRegion(this.#applied.meta);
+    for (let code = reader.next(); code !== codes.end; code = reader.next()) {
+      switch (code) {
+        case codes.put:
+          this.#put(reader, dataId);
+          break;
+        case codes.del:
+          this.#operations.push({ type: "del", key: reader.physicalKey(dataId) });
+          break;
+        case codes.drop:
+          this.#drop(dataId, reader.position, reader.oid);
+          break;
+        case codes.flushAll:
+          dataId = this.#flushAll();
+          break;
+        case codes.flushDb:
+          this.#flushSlot(counters.slots[reader.db] ?? reader.db);
+          counters.slots[reader.db] = reader.slot;
+          this.#stateChanged = true;
+          break;
+        default:
+          this.#setState(reader.state);
+      }
+    }
+  }
+
+  finish(): AppliedRun {
+    return {
+      operations: this.#operations,
+      state: this.#stateChanged ? stateOperation(this.#applied) : undefined,
+      sync: this.#sync,
+      hasGarbage: this.#hasGarbage,
+    };
+  }
+
+  #put(reader: EntryReader, dataId: number): void {
+    const key = reader.physicalKey(dataId);
+    if (key[0] === spaces.ttl) {
+      const expireAtMs = key.readUIntBE(5, 6);
+      if (expireAtMs < this.#applied.nextExpiryMs) this.#applied.nextExpiryMs = expireAtMs;
+    }
+    this.#operations.push({ type: "put", key, value: reader.stored });
+  }
+
+  #drop(dataId: number, position: number, oid: number): void {
+    const value = Buffer.alloc(0);
+    this.#operations.push({ type: "put", key: deadOidKey({ dataId, position, oid }), value });
+    this.#hasGarbage = true;
+  }
+
+  /** A new dataId hides everything at once; the sweeper clears the old one behind a record of it. */
+  #flushAll(): number {
+    const { meta } = this.#applied;
+    const oldDataId = dataIdOfRegion(meta);
+    const dataId = this.#dataIds.take();
+    const extents = meta.extents.map((extent) => ({ ...extent, dataId }));
+    this.#applied.meta = { ...meta, extents };
+    this.#applied.nextExpiryMs = Infinity;
+    this.#operations.push(this.#dataIds.record(), regionMetaOperation(this.#applied.meta));
+    this.#pendingClear({ dataId: oldDataId });
+    this.#sync = true;
+    return dataId;
+  }
+
+  #flushSlot(slot: number): void {
+    const { meta } = this.#applied;
+    this.#pendingClear({ dataId: dataIdOfRegion(meta), slot });
+    this.#sync = true;
+  }
+
+  #pendingClear(clear: { readonly dataId: number; readonly slot?: number }): void {
+    this.#operations.push({
+      type: "put",
+      key: pendingClearKey(clear),
+      value: encodePendingClear(clear),
+    });
+    this.#hasGarbage = true;
+  }
+
+  #setState(state: RegionState): void {
+    const { counters } = this.#applied;
+    counters.nextOid = Math.max(counters.nextOid, state.nextOid);
+    counters.counts = state.counts;
+    counters.slots = state.slots;
+    counters.maxNowMs = Math.max(counters.maxNowMs, state.maxNowMs);
+    this.#stateChanged = true;
+  }
+}
+
+/** The region's meta record as an operation. */
+export function regionMetaOperation(meta: RegionMeta): WriteOperation {
+  return { type: "put", key: regionMetaKey(meta.regionId), value: encodeRegionMeta(meta) };
+}
+
+/** The region's counters as an operation. */
+export function stateOperation(applied: AppliedState): WriteOperation {
+  const logical = regionStateKey(applied.meta.regionId);
+  const key = physicalKey(logical, controlDataIdOfRegion(applied.meta));
+  return { type: "put", key, value: withChecksum(logical, encodeRegionState(applied.counters)) };
+}

@@ -1,0 +1,163 @@
+// What a leader has in memory of its region: the overlay of what is evaluated but not yet applied,
+// over the store's cache of what is applied. Commands read through it (`RecordSource`); it also
+// knows which log index a reply depends on because of what was read.
+
+import type { RegionState } from "../../storage/keyspace/effects.ts";
+import type { Keyspace, Missing, RecordSource } from "../../storage/keyspace/keyspace.ts";
+import type { KeyRecord } from "../../storage/keyspace/records.ts";
+import type { RecordCache } from "./cache.ts";
+import { chunkName, recordName, type Found } from "./fetch.ts";
+import { Overlay } from "./overlay.ts";
+
+export class RegionMemory implements RecordSource {
+  /** What the command being run was brought from the engine. */
+  found: Found | undefined;
+  /** Highest log index that something read since the last reset came from. */
+  readIndex = 0;
+  readonly #cache: RecordCache;
+  readonly #random: () => number;
+  readonly #records = new Overlay<KeyRecord | null>();
+  readonly #chunks = new Overlay<Buffer>();
+  /** Records on their way from the engine; a write of one voids its ticket (`safety.md` 22). */
+  readonly #tickets = new Set<string>();
+  /** Slots that a flush left and the sweeper has not cleared, and how often each was cleared. */
+  readonly #busySlots = new Set<number>();
+  readonly #slotGenerations = new Map<number, number>();
+  #dataId = 0;
+  #prefixes: string[] = [];
+  #appliedIndex = 0;
+  /** A flush of everything at this index hides all below it. */
+  #flushIndex = 0;
+
+  constructor(cache: RecordCache, random: () => number) {
+    this.#cache = cache;
+    this.#random = random;
+  }
+
+  random(): number {
+    return this.#random();
+  }
+
+  /** Starts from the applied state alone. */
+  reset(dataId: number, appliedIndex: number): void {
+    this.#records.clear();
+    this.#chunks.clear();
+    this.#tickets.clear();
+    this.#flushIndex = 0;
+    this.#appliedIndex = appliedIndex;
+    this.setDataId(dataId);
+  }
+
+  /** The dataId of what the engine holds; a flush changes it. */
+  setDataId(dataId: number): void {
+    if (dataId === this.#dataId) return;
+    this.#dataId = dataId;
+    this.#prefixes = [];
+  }
+
+  slotIsClean(slot: number): boolean {
+    return !this.#busySlots.has(slot);
+  }
+
+  slotLeft(slot: number): void {
+    this.#busySlots.add(slot);
+  }
+
+  /** The sweeper has cleared it: nothing cached of its former use may be found again. */
+  slotCleared(slot: number): void {
+    this.#busySlots.delete(slot);
+    this.#slotGenerations.set(slot, (this.#slotGenerations.get(slot) ?? 0) + 1);
+    this.#prefixes = [];
+  }
+
+  peek(slot: number, name: string): KeyRecord | null | undefined {
+    const key = recordName(slot, name);
+    if (this.#records.size > 0) {
+      const newer = this.#records.get(key);
+      if (newer !== undefined) {
+        if (newer.index > this.readIndex) this.readIndex = newer.index;
+        return newer.value;
+      }
+    }
+    if (this.#flushIndex > this.#appliedIndex) {
+      if (this.#flushIndex > this.readIndex) this.readIndex = this.#flushIndex;
+      return null;
+    }
+    const brought = this.found?.get(key);
+    if (brought !== undefined) return brought as KeyRecord | null;
+    return this.#cache.get(this.#prefix(slot) + key);
+  }
+
+  peekChunk(_position: number, oid: number, chunkNo: number): Buffer | null | undefined {
+    const key = chunkName(oid, chunkNo);
+    const newer = this.#chunks.get(key);
+    if (newer !== undefined) {
+      if (newer.index > this.readIndex) this.readIndex = newer.index;
+      return newer.value;
+    }
+    return this.found?.get(key) as Buffer | null | undefined;
+  }
+
+  /** True when a run of the command would miss this. */
+  lacks(missing: Missing): boolean {
+    if (missing.type === "chunk") {
+      return this.peekChunk(missing.position, missing.oid, missing.chunkNo) === undefined;
+    }
+    return this.peek(missing.slot, missing.name) === undefined;
+  }
+
+  /** Takes over what the entry at `index` will make of the region. */
+  appended(keyspace: Keyspace, index: number): void {
+    for (const effect of keyspace.effects) {
+      if (effect.type !== "flushAll") continue;
+      this.#records.clear();
+      this.#chunks.clear();
+      this.#flushIndex = index;
+      break;
+    }
+    keyspace.visit(
+      (slot, name, record) => {
+        const key = recordName(slot, name);
+        this.#records.set(key, record, index);
+        if (this.#tickets.size > 0) this.#tickets.delete(key);
+      },
+      (oid, chunkNo, bytes) => this.#chunks.set(chunkName(oid, chunkNo), bytes, index),
+    );
+  }
+
+  /** The engine holds everything up to `index`: it leaves the overlay for the cache. */
+  applied(index: number): void {
+    this.#appliedIndex = index;
+    this.#records.applied(index, (key, record) => {
+      this.#cache.set(this.#prefix(key.charCodeAt(0)) + key, record);
+    });
+    this.#chunks.applied(index, () => {});
+  }
+
+  /** A record is being read from the engine. */
+  fetching(name: string): void {
+    this.#tickets.add(name);
+  }
+
+  /** It has arrived; it is cached unless something has written the key since. */
+  fetched(name: string, record: KeyRecord | null): void {
+    if (!this.#tickets.delete(name)) return;
+    this.#cache.set(this.#prefix(name.charCodeAt(0)) + name, record);
+  }
+
+  /** Cache keys carry dataId, slot generation and slot, so that no flush has to look for them. */
+  #prefix(slot: number): string {
+    const made = this.#prefixes[slot];
+    if (made !== undefined) return made;
+    const generation = this.#slotGenerations.get(slot) ?? 0;
+    const dataId = this.#dataId;
+    const prefix = String.fromCharCode(dataId >>> 16, dataId & 0xffff, generation & 0xffff);
+    this.#prefixes[slot] = prefix;
+    return prefix;
+  }
+}
+
+/** Counters of a region nobody has written to; a copy for the evaluator to go on from. */
+export function copyCounters(state: RegionState): RegionState {
+  return { ...state, counts: [...state.counts], slots: [...state.slots] };
+}

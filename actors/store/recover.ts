@@ -1,0 +1,177 @@
+// Brings a replica back to its durable past: reads its records from the engine, then redoes the log
+// from the last synced marker to where the engine says it was, because RocksDB may have lost a batch
+// in between and kept a later one (`safety.md` 2). Redo is harmless: effects are blind and absolute.
+
+import { decodeRegionState } from "../../storage/region-state.ts";
+import { DamagedError } from "../../storage/errors.ts";
+import type { Journal, LogEntry } from "../../storage/journal/types.ts";
+import type { HardState } from "../../storage/journal/types.ts";
+import { ttlRange } from "../../storage/key-ranges.ts";
+import {
+  checkedValue,
+  parsePhysicalTtlKey,
+  physicalKey,
+  regionStateKey,
+} from "../../storage/keys.ts";
+import {
+  appliedKey,
+  decodeApplied,
+  decodeRegionMeta,
+  markerKey,
+  regionMetaKey,
+} from "../../storage/local-records.ts";
+import type { RegionState } from "../../storage/keyspace/effects.ts";
+import { applyEntries, controlDataIdOfRegion, dataIdOfRegion, type AppliedState } from "./apply.ts";
+import type { RegionPorts } from "./region.ts";
+
+const redoBytes = 1024 * 1024;
+const databases = 16;
+
+/** Where a replica stands when it may take part. */
+export interface RecoveredRegion {
+  readonly applied: AppliedState;
+  readonly hardState: HardState;
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
+  /** Terms of the log's entries behind the applied one, oldest first. */
+  readonly terms: readonly number[];
+}
+
+/** Counters of a region that holds nothing. */
+export function emptyCounters(): RegionState {
+  return {
+    nextOid: 1,
+    counts: Array.from({ length: databases }, () => 0),
+    slots: Array.from({ length: databases }, (_, db) => db),
+    maxNowMs: 0,
+  };
+}
+
+/** Rejects with DamagedError when log and data contradict each other. */
+export async function recoverRegion(
+  regionId: number,
+  ports: RegionPorts,
+): Promise<RecoveredRegion> {
+  const { engine, writer, journal } = ports.handles.opened();
+  const [storedMeta] = await engine.getMany([regionMetaKey(regionId)]);
+  if (storedMeta === undefined) throw damaged(regionId, "has no meta record");
+  const firstMeta = decodeRegionMeta(storedMeta);
+  await quiet(journal, regionId, firstMeta.replicaId, ports);
+  await writer.idle();
+  const positions = await readPositions(regionId, ports);
+  const applied: AppliedState = {
+    meta: positions.meta,
+    counters: positions.counters,
+    nextExpiryMs: 0,
+  };
+  const log = journal.logOf(regionId);
+  const lastIndex = log?.lastIndex ?? 0;
+  if (lastIndex < positions.applied.index) {
+    throw damaged(regionId, `applied ${positions.applied.index} but its log ends at ${lastIndex}`);
+  }
+  writer.recovered(regionId, positions.marker.index, positions.marker.term);
+  await redo(regionId, positions.marker.index, positions.applied.index, applied, ports);
+  applied.nextExpiryMs = await firstExpiry(applied, ports);
+  return {
+    applied,
+    hardState: log?.hardState ?? { term: 0, vote: 0 },
+    appliedIndex: positions.applied.index,
+    appliedTerm: positions.applied.term,
+    terms: await termsBehind(journal, regionId, positions.applied.index, lastIndex),
+  };
+}
+
+/** Waits until everything a former incarnation queued is durable. */
+function quiet(
+  journal: Journal,
+  regionId: number,
+  replicaId: number,
+  ports: RegionPorts,
+): Promise<void> {
+  if (journal.logOf(regionId) === undefined) return Promise.resolve();
+  return new Promise((resolve) => {
+    ports.log.send({ type: "log.append", write: { regionId, replicaId }, onDurable: resolve });
+  });
+}
+
+async function readPositions(regionId: number, ports: RegionPorts) {
+  const { engine } = ports.handles.opened();
+  const [storedMeta, storedApplied, storedMarker] = await engine.getMany([
+    regionMetaKey(regionId),
+    appliedKey(regionId),
+    markerKey(regionId),
+  ]);
+  if (storedMeta === undefined) throw damaged(regionId, "has no meta record");
+  const meta = decodeRegionMeta(storedMeta);
+  const start = { index: 0, term: 0 };
+  const applied = storedApplied === undefined ? start : decodeApplied(storedApplied);
+  const marker = storedMarker === undefined ? start : decodeApplied(storedMarker);
+  const logical = regionStateKey(regionId);
+  const [storedState] = await engine.getMany([physicalKey(logical, controlDataIdOfRegion(meta))]);
+  const counters =
+    storedState === undefined
+      ? emptyCounters()
+      : decodeRegionState(checkedValue(logical, storedState));
+  return { meta, applied, marker, counters };
+}
+
+/** Applies (from, to] again, in slices, and waits until the engine has them. */
+async function redo(
+  regionId: number,
+  from: number,
+  to: number,
+  applied: AppliedState,
+  ports: RegionPorts,
+): Promise<void> {
+  const { journal, writer } = ports.handles.opened();
+  for (let next = from + 1; next <= to;) {
+    const entries = await journal.read(regionId, next, to, redoBytes);
+    const last = entries.at(-1);
+    if (last === undefined) throw damaged(regionId, `its log lacks entry ${next}`);
+    const { operations, state, sync } = applyEntries(entries, applied, ports.dataIds);
+    await new Promise<void>((resolve) => {
+      writer.submit({
+        regionId,
+        operations,
+        ...(state === undefined ? {} : { state }),
+        applied: { index: last.index, term: last.term },
+        sync,
+        onDone: resolve,
+      });
+    });
+    next = last.index + 1;
+  }
+}
+
+async function termsBehind(
+  journal: Journal,
+  regionId: number,
+  appliedIndex: number,
+  lastIndex: number,
+): Promise<number[]> {
+  const terms: number[] = [];
+  for (let next = appliedIndex + 1; next <= lastIndex;) {
+    const entries: LogEntry[] = await journal.read(regionId, next, lastIndex, redoBytes);
+    if (entries.length === 0) throw damaged(regionId, `its log lacks entry ${next}`);
+    for (const entry of entries) terms.push(entry.term);
+    next += entries.length;
+  }
+  return terms;
+}
+
+/** The earliest expiry in the region's index, Infinity when nothing expires. */
+async function firstExpiry(applied: AppliedState, ports: RegionPorts): Promise<number> {
+  const { engine } = ports.handles.opened();
+  const range = ttlRange(dataIdOfRegion(applied.meta), 2 ** 48 - 2);
+  const iterator = engine.iterate({ ...range, limit: 1, keysOnly: true });
+  try {
+    const [first] = await iterator.next(1);
+    return first === undefined ? Infinity : parsePhysicalTtlKey(first.key).expireAtMs;
+  } finally {
+    await iterator.end();
+  }
+}
+
+function damaged(regionId: number, what: string): DamagedError {
+  return new DamagedError(`region ${regionId} ${what}`, "RocksDB against the journal");
+}

@@ -1,0 +1,133 @@
+// Walks over the keys of a region (SCAN, KEYS, RANDOMKEY). A walk starts when everything appended
+// before it arrived is in the engine, so that an iterator alone sees it all, and hides no expired
+// key before its removal is committed (`safety.md` 26).
+
+import { decodeRecord } from "../../storage/keyspace/record-codec.ts";
+import { metaRangeFrom } from "../../storage/key-ranges.ts";
+import { checkedPhysicalValue, parsePhysicalMetaKey, ttlKey } from "../../storage/keys.ts";
+import type { Engine } from "../../storage/engine.ts";
+import { dataIdOfRegion, type AppliedState } from "./apply.ts";
+import type { EvaluatorHost } from "./evaluate.ts";
+import type { RegionExpire, RegionWalk } from "./protocol.ts";
+import type { RegionPorts } from "./region.ts";
+
+const sliceKeys = 256;
+const bucketsPerPosition = 65536;
+
+/** What an iterator gave. */
+export interface WalkResult {
+  readonly keys: Buffer[];
+  /** Cursor to go on from; undefined when the region is done. */
+  readonly next: number | undefined;
+  readonly expired: RegionExpire["due"];
+}
+
+interface Waiting {
+  readonly walk: RegionWalk;
+  /** Runs when this index is applied. */
+  readonly index: number;
+}
+
+export class Walks {
+  readonly #ports: RegionPorts;
+  readonly #host: EvaluatorHost;
+  readonly #expire: (due: RegionExpire["due"], settle: () => void) => void;
+  #waiting: Waiting[] = [];
+  readonly #running = new Set<RegionWalk>();
+
+  constructor(
+    ports: RegionPorts,
+    host: EvaluatorHost,
+    expire: (due: RegionExpire["due"], settle: () => void) => void,
+  ) {
+    this.#ports = ports;
+    this.#host = host;
+    this.#expire = expire;
+  }
+
+  begin(walk: RegionWalk, nowMs: number): void {
+    this.#running.add(walk);
+    const index = this.#host.lastIndex;
+    if (this.#host.appliedIndex >= index) this.#start(walk, nowMs);
+    else this.#waiting.push({ walk, index });
+  }
+
+  applied(index: number): void {
+    if (this.#waiting.length === 0) return;
+    const due = this.#waiting.filter((waiting) => waiting.index <= index);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.index > index);
+    for (const { walk } of due) this.#start(walk, this.#ports.clock.wallMs());
+  }
+
+  /** The iterator is done: answers, after the removal of what it hid. */
+  finish(walk: RegionWalk, { keys, next, expired }: WalkResult): void {
+    if (!this.#running.has(walk)) return;
+    const settle = (): void => {
+      if (this.#running.delete(walk)) walk.settle({ keys, next });
+    };
+    if (expired.length === 0) settle();
+    else this.#expire(expired, settle);
+  }
+
+  abandon(error: string): void {
+    this.#waiting = [];
+    for (const walk of this.#running) walk.settle({ error });
+    this.#running.clear();
+  }
+
+  #start(walk: RegionWalk, nowMs: number): void {
+    const engine = this.#ports.handles.engine?.engine;
+    if (engine === undefined) return;
+    const { applied } = this.#host;
+    walkKeys(engine, walk, applied, Math.max(nowMs, applied.counters.maxNowMs)).then(
+      (found) => this.#host.tellSelf({ type: "region.walked", walk, found }),
+      (error: unknown) => this.#ports.onFatal(error as Error),
+    );
+  }
+}
+
+async function walkKeys(
+  engine: Engine,
+  walk: RegionWalk,
+  applied: AppliedState,
+  nowMs: number,
+): Promise<WalkResult> {
+  const { fromPosition, toPosition } = applied.meta.extents[0] ?? {
+    fromPosition: 0,
+    toPosition: 0,
+  };
+  const slot = applied.counters.slots[walk.db] ?? walk.db;
+  const from = Math.max(walk.cursor, fromPosition * bucketsPerPosition);
+  const iterator = engine.iterate(metaRangeFrom(dataIdOfRegion(applied.meta), from, toPosition));
+  const keys: Buffer[] = [];
+  const expired: Array<RegionExpire["due"][number]> = [];
+  let examined = 0;
+  let lastCursor = -1;
+  try {
+    for (;;) {
+      const slice = await iterator.next(sliceKeys);
+      if (slice.length === 0) return { keys, next: undefined, expired };
+      for (const { key: physical, value } of slice) {
+        const meta = parsePhysicalMetaKey(physical);
+        const cursor = meta.position * bucketsPerPosition + meta.bucket;
+        // A bucket is never cut: its keys share one cursor (`data.md` 2.4).
+        if (examined >= walk.count && cursor !== lastCursor) {
+          return { keys, next: cursor, expired };
+        }
+        lastCursor = cursor;
+        examined++;
+        if (meta.slot !== slot) continue;
+        const record = decodeRecord(checkedPhysicalValue(physical, value));
+        if (record.expireAtMs !== 0 && record.expireAtMs <= nowMs) {
+          const { position, bucket, key } = meta;
+          const indexKey = ttlKey(record.expireAtMs, position, bucket, slot, key);
+          expired.push({ slot, key, indexKey });
+        } else if (walk.accepts(meta.key, record.type)) {
+          keys.push(meta.key);
+        }
+      }
+    }
+  } finally {
+    await iterator.end();
+  }
+}
