@@ -6,15 +6,22 @@ import type { Disk } from "../disk.ts";
 import { DamagedError, DiskError, NoSpaceError } from "../errors.ts";
 import { encodeCheckpoint } from "./checkpoint.ts";
 import { FILE_HEAD_BYTES, JOURNAL_FOLDER } from "./file-header.ts";
-import { GroupBuffer } from "./group.ts";
-import { readEntries, segmentSource, type Place } from "./log-reader.ts";
+import { GroupQueue } from "./group-queue.ts";
+import { IdleMark } from "./idle-mark.ts";
+import { placeInFile, readEntries, type Place } from "./log-reader.ts";
 import type { LogTable } from "./log-table.ts";
 import { NextFile } from "./next-file.ts";
 import { RECORD, RecordCursor, viewOf } from "./record.ts";
 import { recover, type Recovery } from "./recovery.ts";
 import type { RegionLog } from "./region-log.ts";
 import { removeReplicaFiles, RollOver, writePosition } from "./roll-over.ts";
-import { isNoSpace, prepareFile, removeUnprepared, type JournalFile } from "./stored-file.ts";
+import {
+  prepareFile,
+  removeFiles,
+  removeUnprepared,
+  storageError,
+  type JournalFile,
+} from "./stored-file.ts";
 import { systemTimers, type JournalTimers } from "./timers.ts";
 import type {
   Journal,
@@ -25,9 +32,6 @@ import type {
   OnDurable,
   RecoveredLog,
 } from "./types.ts";
-
-/** Quiet time after which one mark says that everything before it is durable. */
-const IDLE_MARK_DELAY_MS = 100;
 
 /**
  * Opens the journal under the disk's `raft/` and makes what it recovered durable. Rejects with
@@ -49,45 +53,30 @@ export async function openJournal(
     await journal.start(recovery);
     return journal;
   } catch (error) {
-    throw openError(error);
+    throw storageError("journal cannot be opened", error);
   }
-}
-
-function openError(error: unknown): unknown {
-  if (error instanceof DamagedError || !(error instanceof Error)) return error;
-  const message = `journal cannot be opened: ${error.message}`;
-  if (isNoSpace(error)) return new NoSpaceError(message, { cause: error });
-  return new DiskError(message, { cause: error });
 }
 
 class SharedJournal implements Journal {
   recovered: readonly RecoveredLog[] = [];
   readonly #disk: Disk;
   readonly #options: JournalOptions;
-  readonly #timers: JournalTimers;
   readonly #table: LogTable;
   readonly #files: JournalFile[];
   readonly #next: NextFile;
   readonly #rollOver: RollOver;
   #nextSequence: number;
 
-  #build = new GroupBuffer();
-  #buildAddress: number;
-  #buildCallbacks: OnDurable[] = [];
-  #flying: GroupBuffer | undefined;
-  #flyingAddress = 0;
-  #flyingCallbacks: OnDurable[] = [];
-  #spare = new GroupBuffer();
+  readonly #queue: GroupQueue;
+  readonly #idle: IdleMark;
   /** A group is wanted as soon as the one in flight ends or a file is ready. */
   #wanted = false;
-  #durableLsn: number;
   #stopped = false;
   #closing = false;
   #onQuiet: (() => void) | undefined;
-  #cancelIdle: (() => void) | undefined;
+  /** Gives up a roll-over that waits for its checkpoint. */
+  #abandonRollOver: ((reason: Error) => void) | undefined;
   #compacted = false;
-  /** The last record queued is a mark, so silence needs no other. */
-  #marked = false;
 
   #groups = 0;
   #records = 0;
@@ -97,11 +86,10 @@ class SharedJournal implements Journal {
   constructor(disk: Disk, options: JournalOptions, timers: JournalTimers, recovery: Recovery) {
     this.#disk = disk;
     this.#options = options;
-    this.#timers = timers;
     this.#table = recovery.table;
     this.#files = recovery.files;
-    this.#buildAddress = recovery.endAddress;
-    this.#durableLsn = recovery.durableLsn;
+    this.#queue = new GroupQueue(recovery.endAddress, recovery.durableLsn);
+    this.#idle = new IdleMark(timers, () => this.#addMark());
     this.#nextSequence = recovery.lastSequence + 1;
     const onFatal = (error: unknown): void => this.#fail(error);
     this.#next = new NextFile(disk, options.fileBytes, timers, {
@@ -126,15 +114,15 @@ class SharedJournal implements Journal {
       const { bytes, position } = recovery.lastMark;
       await last.handle.writeSync(bytes, position);
       last.position = position + bytes.length;
-      this.#buildAddress = last.endAddress;
-      this.#durableLsn++;
+      this.#queue.nextAddress = last.endAddress;
+      this.#queue.durableLsn++;
     } else {
       await this.#rewriteTail(recovery);
     }
-    await this.#removeAll(recovery.garbage);
-    for (const log of this.#table.logs.values()) refuseGaps(log);
+    await removeFiles(this.#disk, recovery.garbage);
+    this.#table.refuseGaps();
     this.recovered = [...this.#table.logs.values()]
-      .map(describe)
+      .map((log) => log.describe())
       .toSorted((x, y) => x.regionId - y.regionId);
     this.#prepareNext();
     this.#rollOver.consider();
@@ -144,7 +132,7 @@ class SharedJournal implements Journal {
     const record = new RecordCursor();
     for (const bytes of recovery.tail) {
       record.load(viewOf(bytes), 0, bytes.length);
-      const address = this.#buildAddress + this.#build.addSealed(bytes);
+      const address = this.#queue.addSealed(bytes);
       if (!this.#table.apply(record, address, recovery.tailInBase)) {
         throw new DamagedError("journal's last records contradict each other", JOURNAL_FOLDER);
       }
@@ -156,7 +144,7 @@ class SharedJournal implements Journal {
     }
     const file = this.#switchFile();
     if (file === undefined) return;
-    const bytes = this.#sealBuild(file);
+    const bytes = this.#queue.launch(file.identity);
     await file.handle.writeSync(bytes, file.position);
     this.#landed(file, bytes.length);
     for (const cut of old) {
@@ -167,32 +155,25 @@ class SharedJournal implements Journal {
     }
   }
 
-  async #removeAll(paths: readonly string[]): Promise<void> {
-    for (const path of paths) await this.#disk.remove(path);
-    if (paths.length > 0) await this.#disk.syncFolder(JOURNAL_FOLDER);
-  }
-
   append(write: JournalWrite, onDurable: OnDurable): void {
     if (this.#closing) throw new Error("journal is closed");
     if (this.#stopped) return;
     const { regionId, replicaId, hardState, reset, entries } = write;
+    const queue = this.#queue;
     if (hardState === undefined && reset === undefined && entries === undefined) {
-      this.#build.add(RECORD.mark, 0, 0, 0, 0, 0, undefined);
-      this.#buildCallbacks.push(onDurable);
+      queue.add(RECORD.mark, 0, 0, 0, 0, 0, undefined);
+      queue.notify(onDurable);
       return;
     }
     const log = this.#logFor(regionId, replicaId);
-    this.#marked = false;
-    this.#buildCallbacks.push(onDurable);
-    const build = this.#build;
     if (hardState !== undefined) {
       const { term, vote } = hardState;
-      build.add(RECORD.hardState, 0, regionId, replicaId, term, vote, undefined);
+      queue.add(RECORD.hardState, 0, regionId, replicaId, term, vote, undefined);
       log.term = term;
       log.vote = vote;
     }
     if (reset !== undefined) {
-      build.add(RECORD.reset, 0, regionId, replicaId, reset.index, reset.term, undefined);
+      queue.add(RECORD.reset, 0, regionId, replicaId, reset.index, reset.term, undefined);
       log.reset(reset.index, reset.term);
     }
     if (entries !== undefined) {
@@ -202,15 +183,16 @@ class SharedJournal implements Journal {
             `entry ${index} of region ${regionId} does not follow ${log.lastIndex}`,
           );
         }
-        const at = build.add(RECORD.entry, kind, regionId, replicaId, index, term, payload);
-        log.put(index, this.#buildAddress + at, build.length - at, term);
+        const address = queue.add(RECORD.entry, kind, regionId, replicaId, index, term, payload);
+        log.put(index, address, queue.endAddress - address, term);
       }
     }
+    queue.notify(onDurable);
+    this.#idle.touch();
   }
 
   logOf(regionId: number): RecoveredLog | undefined {
-    const log = this.#table.logs.get(regionId);
-    return log === undefined ? undefined : describe(log);
+    return this.#table.logs.get(regionId)?.describe();
   }
 
   flush(): void {
@@ -230,20 +212,19 @@ class SharedJournal implements Journal {
     if (index > log.lastIndex) {
       throw new RangeError(`region ${regionId} has no entry ${index} to compact to`);
     }
-    this.#build.add(RECORD.compact, 0, regionId, log.replicaId, index, term, undefined);
+    this.#queue.add(RECORD.compact, 0, regionId, log.replicaId, index, term, undefined);
     log.compact(index, term);
     this.#compacted = true;
-    this.#marked = false;
-    this.#armIdle();
+    this.#idle.touch();
   }
 
   async tombstone(regionId: number, replicaId: number): Promise<void> {
     if (this.#stopped) return;
     await new Promise<void>((resolve) => {
-      this.#build.add(RECORD.tombstone, 0, regionId, replicaId, 0, 0, undefined);
-      this.#marked = false;
+      this.#queue.add(RECORD.tombstone, 0, regionId, replicaId, 0, 0, undefined);
       this.#table.bury(regionId, replicaId);
-      this.#buildCallbacks.push(resolve);
+      this.#queue.notify(resolve);
+      this.#idle.touch();
       this.flush();
     });
     await this.#rollOver.exclusively(() =>
@@ -252,7 +233,7 @@ class SharedJournal implements Journal {
   }
 
   liveBytes(): number {
-    const end = this.#buildAddress + this.#build.length;
+    const end = this.#queue.endAddress;
     let bytes = end - this.#table.oldestAddress(end);
     for (const log of this.#table.logs.values()) {
       for (const segment of log.segments) bytes += segment.size;
@@ -280,7 +261,8 @@ class SharedJournal implements Journal {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    this.#cancelIdle?.();
+    this.#idle.stop();
+    if (this.full) this.#abandonRollOver?.(new NoSpaceError("journal closed while full"));
     await this.#rollOver.stop();
     await this.#quiet();
     if (!this.#stopped && !this.full) {
@@ -306,20 +288,17 @@ class SharedJournal implements Journal {
 
   /** Starts the next group when one is wanted, none is in flight and a file has room. */
   #startWanted(): void {
-    if (!this.#wanted || this.#flying !== undefined || this.#stopped) return;
-    if (this.#build.count === 0) {
+    if (!this.#wanted || this.#queue.isFlying || this.#stopped) return;
+    if (this.#queue.isEmpty) {
       this.#wanted = false;
       return;
     }
     let file = this.#files.at(-1);
-    const need = this.#build.sealedLength;
+    const need = this.#queue.sealedLength;
     if (file === undefined || file.position + need > file.size) {
       file = this.#switchFile();
-      if (file === undefined) {
-        this.#prepareNext();
-        return;
-      }
       this.#prepareNext();
+      if (file === undefined) return;
     }
     this.#wanted = false;
     this.#launch(file);
@@ -329,7 +308,7 @@ class SharedJournal implements Journal {
   #switchFile(): JournalFile | undefined {
     const file = this.#next.take();
     if (file === undefined) return undefined;
-    file.base = this.#buildAddress - FILE_HEAD_BYTES;
+    file.base = this.#queue.nextAddress - FILE_HEAD_BYTES;
     file.position = FILE_HEAD_BYTES;
     this.#files.push(file);
     this.#nextSequence = Math.max(this.#nextSequence, file.identity.sequence + 1);
@@ -337,29 +316,14 @@ class SharedJournal implements Journal {
     return file;
   }
 
-  #sealBuild(file: JournalFile): Buffer {
-    const group = this.#build;
-    const bytes = group.seal(file.identity, this.#durableLsn + 1, this.#durableLsn);
-    this.#flying = group;
-    this.#flyingAddress = this.#buildAddress;
-    const callbacks = this.#flyingCallbacks;
-    this.#flyingCallbacks = this.#buildCallbacks;
-    this.#buildCallbacks = callbacks;
-    this.#build = this.#spare;
-    this.#buildAddress += bytes.length;
-    return bytes;
-  }
-
   #launch(file: JournalFile): void {
-    const bytes = this.#sealBuild(file);
+    const bytes = this.#queue.launch(file.identity);
     const startedAt = performance.now();
     file.handle.writeSync(bytes, file.position).then(
       () => {
         if (this.#stopped) return;
         this.#lastWriteSeconds = (performance.now() - startedAt) / 1000;
-        const callbacks = this.#flyingCallbacks;
-        this.#flyingCallbacks = [];
-        this.#landed(file, bytes.length);
+        const callbacks = this.#landed(file, bytes.length);
         this.#startWanted();
         for (const onDurable of callbacks) onDurable();
         this.#afterGroup();
@@ -368,18 +332,15 @@ class SharedJournal implements Journal {
     );
   }
 
-  #landed(file: JournalFile, length: number): void {
-    const group = this.#flying;
-    if (group === undefined) return;
+  #landed(file: JournalFile, length: number): OnDurable[] {
+    const before = this.#queue.durableLsn;
+    const callbacks = this.#queue.land();
     file.position += length;
     file.size = Math.max(file.size, file.position);
-    this.#durableLsn += group.count;
     this.#groups++;
-    this.#records += group.count;
+    this.#records += this.#queue.durableLsn - before;
     this.#bytes += length;
-    group.clear();
-    this.#spare = group;
-    this.#flying = undefined;
+    return callbacks;
   }
 
   #afterGroup(): void {
@@ -387,43 +348,29 @@ class SharedJournal implements Journal {
       this.#compacted = false;
       this.#rollOver.consider();
     }
-    if (this.#flying !== undefined || this.#wanted) return;
+    if (this.#queue.isFlying || this.#wanted) return;
     const onQuiet = this.#onQuiet;
     this.#onQuiet = undefined;
     onQuiet?.();
-    this.#armIdle();
-  }
-
-  /** One timer while there is work; none in an idle node. */
-  #armIdle(): void {
-    if (this.#cancelIdle !== undefined || this.#closing) return;
-    if (this.#marked && this.#build.count === 0) return;
-    const seen = this.#groups;
-    this.#cancelIdle = this.#timers.after(IDLE_MARK_DELAY_MS, () => {
-      this.#cancelIdle = undefined;
-      if (this.#stopped || this.#closing) return;
-      if (this.#groups === seen && this.#flying === undefined && !this.#wanted) this.#addMark();
-      else this.#armIdle();
-    });
   }
 
   #addMark(): void {
-    this.#build.add(RECORD.mark, 0, 0, 0, 0, 0, undefined);
-    this.#marked = true;
+    if (this.#stopped) return;
+    this.#queue.add(RECORD.mark, 0, 0, 0, 0, 0, undefined);
     this.flush();
   }
 
   #addCheckpoint(rolledSequence: number): void {
     const payload = encodeCheckpoint(this.#table.logs, this.#table.tombstones);
-    const lsn = this.#durableLsn + this.#build.count + 1;
-    this.#build.add(RECORD.checkpoint, 0, 0, 0, rolledSequence, lsn, payload);
-    this.#marked = false;
+    const lsn = this.#queue.nextLsn;
+    this.#queue.add(RECORD.checkpoint, 0, 0, 0, rolledSequence, lsn, payload);
   }
 
   #checkpoint(rolledSequence: number): Promise<void> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      this.#abandonRollOver = reject;
       this.#addCheckpoint(rolledSequence);
-      this.#buildCallbacks.push(resolve);
+      this.#queue.notify(resolve);
       this.flush();
     });
   }
@@ -436,55 +383,24 @@ class SharedJournal implements Journal {
   /** Resolves when nothing is queued or in flight, or nothing can move. */
   #quiet(): Promise<void> {
     this.flush();
-    if (this.#stopped || this.#flying === undefined) return Promise.resolve();
+    if (this.#stopped || !this.#queue.isFlying) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onQuiet = resolve;
     });
   }
 
   readonly #place = (log: RegionLog, address: number, length: number): Place => {
-    if (address < 0) {
-      const segment = log.segmentOf(address);
-      if (segment === undefined) throw new Error(`no segment holds address ${address}`);
-      const source = segmentSource(this.#disk, segment.path);
-      return { source, position: address - segment.base };
-    }
-    if (address >= this.#buildAddress) {
-      return { bytes: copyOf(this.#build, address - this.#buildAddress, length) };
-    }
-    if (this.#flying !== undefined && address >= this.#flyingAddress) {
-      return { bytes: copyOf(this.#flying, address - this.#flyingAddress, length) };
-    }
-    const source = this.#files.findLast((file) => address >= file.base + FILE_HEAD_BYTES);
-    if (source === undefined) throw new Error(`no journal file holds address ${address}`);
-    return { source, position: address - source.base };
+    const bytes = this.#queue.copyAt(address, length);
+    return bytes === undefined ? placeInFile(this.#disk, this.#files, log, address) : { bytes };
   };
 
   #fail(error: unknown): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#cancelIdle?.();
+    this.#idle.stop();
     this.#onQuiet?.();
     const cause = error instanceof Error ? error : new Error(String(error));
+    this.#abandonRollOver?.(cause);
     this.#options.onFatal(new DiskError(`journal write failed: ${cause.message}`, { cause }));
   }
-}
-
-function copyOf(group: GroupBuffer, at: number, length: number): Buffer {
-  return Buffer.from(group.bytes.subarray(at, at + length));
-}
-
-function refuseGaps(log: RegionLog): void {
-  const missing = log.firstMissing();
-  if (missing === 0) return;
-  throw new DamagedError(
-    `entry ${missing} of region ${log.regionId} is missing`,
-    `raft/region_${log.regionId}/wal`,
-  );
-}
-
-function describe(log: RegionLog): RecoveredLog {
-  const { regionId, replicaId, prevIndex, prevTerm, lastIndex, lastTerm } = log;
-  const hardState = { term: log.term, vote: log.vote };
-  return { regionId, replicaId, hardState, prevIndex, prevTerm, lastIndex, lastTerm };
 }

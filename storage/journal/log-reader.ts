@@ -3,8 +3,10 @@
 
 import type { Disk } from "../disk.ts";
 import { DamagedError } from "../errors.ts";
+import { FILE_HEAD_BYTES } from "./file-header.ts";
 import { RECORD, RECORD_HEAD_BYTES, RecordCursor, viewOf } from "./record.ts";
 import type { RegionLog } from "./region-log.ts";
+import type { JournalFile } from "./stored-file.ts";
 import type { EntryKind, LogEntry } from "./types.ts";
 
 /** One disk read covers neighbours up to this many bytes: the journal interleaves regions. */
@@ -33,8 +35,25 @@ interface Window {
 
 type Step = Window | { readonly record: Buffer; readonly first: number };
 
+/** Where an address lies that is in memory no longer. */
+export function placeInFile(
+  disk: Disk,
+  files: readonly JournalFile[],
+  log: RegionLog,
+  address: number,
+): Place {
+  if (address < 0) {
+    const segment = log.segmentOf(address);
+    if (segment === undefined) throw new Error(`no segment holds address ${address}`);
+    return { source: segmentSource(disk, segment.path), position: address - segment.base };
+  }
+  const source = files.findLast((file) => address >= file.base + FILE_HEAD_BYTES);
+  if (source === undefined) throw new Error(`no journal file holds address ${address}`);
+  return { source, position: address - source.base };
+}
+
 /** A segment as a source: opened for one read, since there may be very many. */
-export function segmentSource(disk: Disk, path: string): ByteSource {
+function segmentSource(disk: Disk, path: string): ByteSource {
   return {
     path,
     async read(position, length) {

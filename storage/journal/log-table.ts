@@ -1,6 +1,7 @@
 // All logs of a store by region, and the tombstones: what the stream of records means. The journal
 // applies records as it queues them, recovery as it finds them, so both agree by construction.
 
+import { DamagedError } from "../errors.ts";
 import { RECORD, type RecordCursor } from "./record.ts";
 import { RegionLog } from "./region-log.ts";
 
@@ -61,6 +62,16 @@ export class LogTable {
         return true;
       default:
         return false;
+    }
+  }
+
+  /** Throws DamagedError when a log promises an entry that no file holds. */
+  refuseGaps(): void {
+    for (const log of this.logs.values()) {
+      const missing = log.firstMissing();
+      if (missing === 0) continue;
+      const where = `raft/region_${log.regionId}/wal:0`;
+      throw new DamagedError(`entry ${missing} of region ${log.regionId} is missing`, where);
     }
   }
 

@@ -13,6 +13,7 @@ import {
   journalSequence,
   segmentPath,
 } from "./file-header.ts";
+import { FileWindow, WINDOW_BYTES } from "./file-window.ts";
 import {
   groupHeadAt,
   groupIntact,
@@ -26,7 +27,7 @@ import { RegionLog } from "./region-log.ts";
 import { listSegments, loadSegment } from "./segment.ts";
 import { JournalFile } from "./stored-file.ts";
 
-const ZEROS = Buffer.alloc(64 * 1024);
+const ZEROS = Buffer.alloc(WINDOW_BYTES);
 
 /** What was found, and what has to be done before any of it counts as durable. */
 export interface Recovery {
@@ -52,6 +53,9 @@ export interface Recovery {
 
 interface Found {
   readonly file: JournalFile;
+  /** Where the group begins in the file. */
+  readonly position: number;
+  /** The group's bytes; `head` and records count from their start. */
   readonly bytes: Buffer;
   readonly head: GroupHead;
   /** The oldest group there is: its checkpoint already holds what its other records do. */
@@ -129,44 +133,40 @@ class Recoverer {
 
   /** Follows the groups of one file and applies those that are known durable. */
   async #scan(file: JournalFile, later: JournalFile[], supersededFrom: number): Promise<void> {
-    const bytes = await file.handle.read(0, file.size);
-    const view = viewOf(bytes);
+    const window = new FileWindow(file);
     let at = FILE_HEAD_BYTES;
     file.base = this.#endAddress - FILE_HEAD_BYTES;
     for (;;) {
-      const head = groupHeadAt(bytes, view, at, file.identity);
-      if (head === undefined || !groupIntact(bytes, view, head)) break;
-      if (head.firstLsn >= supersededFrom) break;
+      const group = await groupAt(file, window, at);
+      if (group === undefined || group.head.firstLsn >= supersededFrom) break;
+      const { head, bytes } = group;
       if (this.#started && head.firstLsn !== this.#expectedLsn) {
         throw new DamagedError(`journal lacks record ${this.#expectedLsn}`, `${file.path}:${at}`);
       }
       const isBase = !this.#started;
-      if (isBase) await this.#loadBase(file, bytes, head);
+      const found = { file, position: at, bytes, head, isBase };
+      if (isBase) await this.#loadBase(found);
       this.#settle(head.durableLsn);
-      this.#pending.push({ file, bytes, head, isBase });
+      this.#pending.push(found);
       this.#expectedLsn = head.firstLsn + head.count;
       at += head.length;
       this.#endAddress = file.base + at;
       file.position = at;
     }
-    await this.#judgeRest(file, bytes, view, at, later, supersededFrom);
+    await this.#judgeRest(file, window, at, later, supersededFrom);
   }
 
   /** Rule 5: what follows the last good group is litter of a torn write, or damage. */
   async #judgeRest(
     file: JournalFile,
-    bytes: Buffer,
-    view: DataView,
+    window: FileWindow,
     at: number,
     later: JournalFile[],
     supersededFrom: number,
   ): Promise<void> {
-    const empty = at === FILE_HEAD_BYTES;
-    const litter = !isZero(bytes, at);
-    if (litter && supersededFrom === Infinity) {
-      this.#refuseIfDurable(file, bytes, view, at, `${file.path}:${at}`);
-    }
-    if (!empty) {
+    const isVoid = supersededFrom !== Infinity;
+    const litter = await this.#isLittered(file, window, at, isVoid);
+    if (at > FILE_HEAD_BYTES) {
       this.#files.push(file);
       this.#litter = litter;
       return;
@@ -181,14 +181,30 @@ class Recoverer {
     await file.retire();
   }
 
-  #refuseIfDurable(
+  /**
+   * True when anything but zeros lies from `from` on. Unless that is void, throws when a group in it
+   * knew records as durable that were not found.
+   */
+  async #isLittered(
     file: JournalFile,
-    bytes: Buffer,
-    view: DataView,
+    window: FileWindow,
     from: number,
-    where: string,
-  ): void {
-    for (let at = from; at + SECTOR_BYTES <= bytes.length; at += SECTOR_BYTES) {
+    isVoid: boolean,
+  ): Promise<boolean> {
+    let litter = false;
+    for (let at = from; at < file.size; at += WINDOW_BYTES) {
+      const bytes = await window.read(at, WINDOW_BYTES);
+      if (bytes.compare(ZEROS, 0, bytes.length) === 0) continue;
+      litter = true;
+      if (isVoid) break;
+      this.#refuseIfDurable(file, bytes, `${file.path}:${from}`);
+    }
+    return litter;
+  }
+
+  #refuseIfDurable(file: JournalFile, bytes: Buffer, where: string): void {
+    const view = viewOf(bytes);
+    for (let at = 0; at + SECTOR_BYTES <= bytes.length; at += SECTOR_BYTES) {
       const head = groupHeadAt(bytes, view, at, file.identity);
       if (head === undefined || head.durableLsn < Math.max(this.#expectedLsn, 1)) continue;
       throw new DamagedError(`journal record ${this.#expectedLsn} is damaged`, where);
@@ -206,32 +222,32 @@ class Recoverer {
     }
   }
 
-  #applyGroup({ file, bytes, head, isBase }: Found): void {
+  #applyGroup({ file, position, bytes, head, isBase }: Found): void {
     const view = viewOf(bytes);
     const record = this.#record;
-    for (let at = head.at + GROUP_HEAD_BYTES; record.load(view, at, head.recordsEnd);) {
-      if (!this.#table.apply(record, file.base + at, isBase)) {
-        throw new DamagedError("journal records contradict each other", `${file.path}:${at}`);
+    for (let at = GROUP_HEAD_BYTES; record.load(view, at, head.recordsEnd);) {
+      if (!this.#table.apply(record, file.base + position + at, isBase)) {
+        throw new DamagedError("journal records contradict each other", `${file.path}:${position}`);
       }
       at += record.length;
     }
   }
 
   /** The checkpoint that ends the oldest group, and the segments of files older than it. */
-  async #loadBase(file: JournalFile, bytes: Buffer, head: GroupHead): Promise<void> {
+  async #loadBase({ file, position, bytes, head }: Found): Promise<void> {
     this.#started = true;
     this.#expectedLsn = head.firstLsn;
     const view = viewOf(bytes);
     const record = this.#record;
     let last: Buffer | undefined;
-    for (let at = head.at + GROUP_HEAD_BYTES; record.load(view, at, head.recordsEnd);) {
+    for (let at = GROUP_HEAD_BYTES; record.load(view, at, head.recordsEnd);) {
       const isCheckpoint = record.type === RECORD.checkpoint;
       if (isCheckpoint) last = bytes.subarray(at + RECORD_HEAD_BYTES, at + record.length);
       at += record.length;
     }
     const checkpoint = last === undefined ? undefined : decodeCheckpoint(last);
     if (checkpoint === undefined) {
-      throw new DamagedError("journal file lacks its checkpoint", `${file.path}:${head.at}`);
+      throw new DamagedError("journal file lacks its checkpoint", `${file.path}:${position}`);
     }
     this.#table.tombstones = new Map(checkpoint.tombstones);
     for (const span of checkpoint.logs) {
@@ -252,7 +268,7 @@ class Recoverer {
     const record = this.#record;
     for (const { bytes, head } of this.#pending) {
       const view = viewOf(bytes);
-      for (let at = head.at + GROUP_HEAD_BYTES; record.load(view, at, head.recordsEnd);) {
+      for (let at = GROUP_HEAD_BYTES; record.load(view, at, head.recordsEnd);) {
         if (record.type !== RECORD.mark && record.type !== RECORD.checkpoint) {
           records.push(Buffer.from(bytes.subarray(at, at + record.length)));
         }
@@ -265,23 +281,19 @@ class Recoverer {
   #loneMark(): { bytes: Buffer; position: number } | undefined {
     const [only] = this.#pending;
     if (this.#litter || this.#pending.length !== 1 || only === undefined) return undefined;
-    const { bytes, head, file } = only;
-    const isMark = this.#record.load(viewOf(bytes), head.at + GROUP_HEAD_BYTES, head.recordsEnd);
+    const { bytes, head, file, position } = only;
+    const isMark = this.#record.load(viewOf(bytes), GROUP_HEAD_BYTES, head.recordsEnd);
     if (!isMark || head.count !== 1 || this.#record.type !== RECORD.mark) return undefined;
-    if (file !== this.#files.at(-1)) return undefined;
-    return {
-      bytes: Buffer.from(bytes.subarray(head.at, head.at + head.length)),
-      position: head.at,
-    };
+    return file === this.#files.at(-1) ? { bytes: Buffer.from(bytes), position } : undefined;
   }
 
   /** Puts the end of the journal behind the last durable group. */
   async #finish(sequence: number): Promise<void> {
     const [first] = this.#pending;
     if (first !== undefined) {
-      this.#endAddress = first.file.base + first.head.at;
+      this.#endAddress = first.file.base + first.position;
       for (const { file } of this.#pending) file.position = FILE_HEAD_BYTES;
-      first.file.position = first.head.at;
+      first.file.position = first.position;
     }
     if (!this.#started) await this.#refuseOrphans(sequence);
     const oldest = this.#files[0]?.identity.sequence ?? Infinity;
@@ -315,19 +327,19 @@ async function firstLsns(files: readonly JournalFile[]): Promise<number[]> {
 }
 
 async function firstLsn(file: JournalFile): Promise<number | undefined> {
-  const start = FILE_HEAD_BYTES;
-  if (file.size < start + SECTOR_BYTES) return undefined;
-  const sector = await file.handle.read(start, SECTOR_BYTES);
-  const head = groupHeadAt(sector, viewOf(sector), 0, file.identity);
-  if (head === undefined || start + head.length > file.size) return undefined;
-  const bytes = await file.handle.read(start, head.length);
-  return groupIntact(bytes, viewOf(bytes), head) ? head.firstLsn : undefined;
+  return (await groupAt(file, new FileWindow(file), FILE_HEAD_BYTES))?.head.firstLsn;
 }
 
-function isZero(bytes: Buffer, from: number): boolean {
-  for (let at = from; at < bytes.length; at += ZEROS.length) {
-    const end = Math.min(at + ZEROS.length, bytes.length);
-    if (bytes.compare(ZEROS, 0, end - at, at, end) !== 0) return false;
-  }
-  return true;
+/** The whole and intact group at a position; undefined when there is none. */
+async function groupAt(
+  file: JournalFile,
+  window: FileWindow,
+  at: number,
+): Promise<{ head: GroupHead; bytes: Buffer } | undefined> {
+  if (at + SECTOR_BYTES > file.size) return undefined;
+  const sector = window.peek(at, SECTOR_BYTES) ?? (await window.read(at, SECTOR_BYTES));
+  const head = groupHeadAt(sector, viewOf(sector), 0, file.identity);
+  if (head === undefined || at + head.length > file.size) return undefined;
+  const bytes = window.peek(at, head.length) ?? (await window.read(at, head.length));
+  return groupIntact(bytes, viewOf(bytes), head) ? { head, bytes } : undefined;
 }

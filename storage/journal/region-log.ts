@@ -3,6 +3,7 @@
 // compaction (a later record wins, `safety.md` 6); reads and writes no bytes.
 
 import type { LogSpan } from "./checkpoint.ts";
+import type { RecoveredLog } from "./types.ts";
 
 /** Address of an entry that a checkpoint promises and nothing has supplied yet. */
 const MISSING = 0;
@@ -53,6 +54,13 @@ export class RegionLog {
 
   get lastTerm(): number {
     return this.lastIndex === this.prevIndex ? this.prevTerm : this.termAt(this.lastIndex);
+  }
+
+  /** The log in the words of the contract. */
+  describe(): RecoveredLog {
+    const { regionId, replicaId, prevIndex, prevTerm, lastIndex, lastTerm } = this;
+    const hardState = { term: this.term, vote: this.vote };
+    return { regionId, replicaId, hardState, prevIndex, prevTerm, lastIndex, lastTerm };
   }
 
   /** True when an entry at `index` leaves no gap and touches nothing that was cut. */

@@ -83,8 +83,11 @@ export class RollOver {
 
   /** True when the file is gone; false when there was no room to move its live entries. */
   async #roll(file: JournalFile): Promise<boolean> {
+    const moved: RegionLog[] = [];
     try {
-      for (const log of this.#host.table.logs.values()) await this.#moveLive(log, file);
+      for (const log of this.#host.table.logs.values()) {
+        if (await this.#moveLive(log, file)) moved.push(log);
+      }
     } catch (error) {
       if (isNoSpace(error)) return false;
       throw error;
@@ -96,16 +99,17 @@ export class RollOver {
     await this.#disk.syncFolder(JOURNAL_FOLDER);
     await file.retire();
     for (const { path } of dead) await this.#disk.remove(path);
-    for (const log of this.#host.table.logs.values()) await writePosition(this.#disk, log);
+    for (const log of moved) await writePosition(this.#disk, log);
     this.rolled++;
     return true;
   }
 
-  async #moveLive(log: RegionLog, file: JournalFile): Promise<void> {
+  /** True when the file held live entries of the log, which now have a segment. */
+  async #moveLive(log: RegionLog, file: JournalFile): Promise<boolean> {
     const from = log.firstIndexFrom(1);
     const isIn = (index: number): boolean =>
       index > log.prevIndex && index <= log.lastIndex && addressIn(file, log.addressAt(index));
-    if (!isIn(from)) return;
+    if (!isIn(from)) return false;
     const { sequence } = file.identity;
     const writer = new SegmentWriter(this.#disk, log, sequence);
     let index = from - 1;
@@ -125,6 +129,7 @@ export class RollOver {
       const length = log.lengthAt(moved.index);
       log.move(moved.index, base + moved.offset, length, log.termAt(moved.index));
     }
+    return true;
   }
 
   #deadSegments(): Segment[] {
@@ -156,17 +161,27 @@ export async function removeReplicaFiles(
   await disk.removeFolder(folder);
 }
 
-/** Tells people where a region's log lies; recovery never reads it, so it is not synced. */
+/**
+ * Tells people where a region's log lies. Recovery never reads it, so it is not synced, and a full
+ * disk merely leaves it out.
+ */
 export async function writePosition(disk: Disk, log: RegionLog): Promise<void> {
   const folder = regionFolder(log.regionId);
-  await disk.makeFolder(folder);
-  const file = await disk.open(`${folder}/position`, "create");
   const { replicaId, prevIndex, lastIndex } = log;
   const journalFrom = log.firstIndexFrom(1);
   const segments = log.segments.map((segment) => segment.path);
   const span = { replicaId, firstIndex: prevIndex + 1, lastIndex, journalFrom, segments };
-  await file.write(Buffer.from(`${JSON.stringify(span)}\n`), 0);
-  await file.close();
+  try {
+    await disk.makeFolder(folder);
+    const file = await disk.open(`${folder}/position`, "create");
+    try {
+      await file.write(Buffer.from(`${JSON.stringify(span)}\n`), 0);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (!isNoSpace(error)) throw error;
+  }
 }
 
 function addressIn(file: JournalFile, address: number): boolean {

@@ -2,7 +2,7 @@
 // so that a roll-over can retire it while a read is still under way.
 
 import type { Disk, DiskFile } from "../disk.ts";
-import { NoSpaceError } from "../errors.ts";
+import { DamagedError, DiskError, NoSpaceError } from "../errors.ts";
 import {
   encodeFileHead,
   FILE_HEAD_BYTES,
@@ -65,6 +65,13 @@ export function isNoSpace(error: unknown): boolean {
   return error instanceof NoSpaceError || code === "ENOSPC" || code === "EDQUOT";
 }
 
+/** An error of the system as the rest of the house knows it; damage and bugs stay what they are. */
+export function storageError(doing: string, error: unknown): unknown {
+  if (error instanceof DamagedError || !(error instanceof Error)) return error;
+  if (isNoSpace(error)) return new NoSpaceError(`${doing}: ${error.message}`, { cause: error });
+  return new DiskError(`${doing}: ${error.message}`, { cause: error });
+}
+
 /**
  * Makes a zeroed file of `fileBytes` that appears under its name only when it is durable.
  * Rejects with the disk's error; what was begun is removed.
@@ -106,4 +113,10 @@ export async function prepareFile(
 /** Removes what a crash left of a file in preparation. */
 export async function removeUnprepared(disk: Disk, names: readonly string[]): Promise<void> {
   if (names.includes("preparing")) await disk.remove(PREPARING);
+}
+
+/** Removes files that nothing needs; when they come back after a crash, they are removed again. */
+export async function removeFiles(disk: Disk, paths: readonly string[]): Promise<void> {
+  for (const path of paths) await disk.remove(path);
+  if (paths.length > 0) await disk.syncFolder(JOURNAL_FOLDER);
 }

@@ -223,7 +223,7 @@ export class SimulatedDisk implements Disk {
       this.#record({ type: "write", inode: id, at, bytes: Buffer.from(bytes), path, sync });
       if (!sync) return;
       // Slow enough for other operations to be issued while it is under way.
-      for (let i = 0; i < 4; i++) await undefined;
+      for (let i = 0; i < 4; i++) await Promise.resolve();
       this.#record({ type: "synced", inode: id, at, end: at + bytes.length });
     };
     return {
@@ -318,7 +318,7 @@ export interface Stop {
 export function* everyStop(
   trace: readonly Step[],
   initial: ReadonlyMap<string, Buffer>,
-): Generator<Stop & { image(random: Random | undefined): Map<string, Buffer> }> {
+): Generator<Stop & { image: (random: Random | undefined) => Map<string, Buffer> }> {
   const tree = new Tree();
   plant(tree, initial);
   for (const [step, next] of trace.entries()) {

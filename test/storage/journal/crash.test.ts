@@ -25,7 +25,9 @@ describe("a journal that stops at every byte", () => {
     const random = seededRandom(1);
     const run = await play(new SimulatedDisk(), random, 22, FILE_BYTES, false);
     expect(run.rollOvers).toBeGreaterThanOrEqual(2);
-    expect(run.disk.trace.some((s) => s.type === "write" && s.path.endsWith(".segment"))).toBe(true);
+    expect(run.disk.trace.some((s) => s.type === "write" && s.path.endsWith(".segment"))).toBe(
+      true,
+    );
     let stops = 0;
     for (const { step, bytes, image } of everyStop(run.disk.trace, run.disk.initial)) {
       const next = run.disk.trace[step];

@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { DamagedError } from "../../../storage/errors.ts";
 import { openJournal } from "../../../storage/journal/journal.ts";
+import type { JournalWrite } from "../../../storage/journal/types.ts";
 import { seededRandom, SimulatedDisk } from "../../simulation/disk.ts";
 import { digestOf, ManualTimers, play, quietOptions, type Run } from "./scenario.ts";
 
@@ -65,6 +66,10 @@ function somewhere(run: Run, random: () => number, count: number): Place[] {
   });
 }
 
+function entry(index: number, payload: Buffer): JournalWrite {
+  return { regionId: 1, replicaId: 1, entries: [{ index, term: 1, kind: 1, payload }] };
+}
+
 describe("a journal with a flipped bit", () => {
   it("after a mark loses nothing or refuses, wherever the bit is", async () => {
     const random = seededRandom(21);
@@ -107,9 +112,6 @@ describe("a journal with a flipped bit", () => {
   it("does not take a payload that imitates a group for one", async () => {
     const disk = new SimulatedDisk();
     const first = await openJournal(disk, quietOptions(64 * 512), new ManualTimers());
-    const entry = (index: number, payload: Buffer) => {
-      return { regionId: 1, replicaId: 1, entries: [{ index, term: 1, kind: 1 as const, payload }] };
-    };
     await new Promise<void>((resolve) => {
       first.append(entry(1, Buffer.from("one")), resolve);
       first.flush();

@@ -20,7 +20,7 @@ interface Watched {
   readonly fatal: Error[];
   readonly full: boolean[];
   /** Appends one entry of region 1 and flushes; pushes its index to `acked` when durable. */
-  write(index: number, bytes?: number): void;
+  readonly write: (index: number, bytes?: number) => void;
   readonly acked: number[];
 }
 
@@ -62,17 +62,20 @@ describe("a journal whose disk fails", () => {
     expect(fatal.map((e) => e.name)).toEqual(["DiskError"]);
   });
 
-  it.each(["sync", "rename", "remove"] as const)("ends on a failed %s of its files", async (name) => {
-    const { disk, journal, write, fatal, acked } = await watched();
-    disk.fault = (operation) => (operation === name ? diskFault("EIO") : undefined);
-    for (let i = 1; i < 40; i++) {
-      write(i);
-      if (i > 3 && fatal.length === 0) journal.compact(1, i - 2, 1);
-      await settle();
-    }
-    expect(fatal.map((e) => e.name)).toEqual(["DiskError"]);
-    expect(acked.length).toBeLessThan(39);
-  });
+  it.each(["sync", "rename", "remove"] as const)(
+    "ends on a failed %s of its files",
+    async (name) => {
+      const { disk, journal, write, fatal, acked } = await watched();
+      disk.fault = (operation) => (operation === name ? diskFault("EIO") : undefined);
+      for (let i = 1; i < 40; i++) {
+        write(i);
+        if (i > 3 && fatal.length === 0) journal.compact(1, i - 2, 1);
+        await settle();
+      }
+      expect(fatal.map((e) => e.name)).toEqual(["DiskError"]);
+      expect(acked.length).toBeLessThan(39);
+    },
+  );
 
   it("pauses while no new file can be prepared, and goes on when there is room", async () => {
     const { disk, journal, timers, write, fatal, full, acked } = await watched();

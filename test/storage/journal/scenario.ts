@@ -76,7 +76,8 @@ export async function digestOf(journal: Journal): Promise<string> {
   for (const log of journal.recovered) {
     const { regionId, replicaId, hardState, prevIndex, prevTerm, lastIndex } = log;
     let entries: LogEntry[] = [];
-    if (lastIndex > prevIndex) entries = await journal.read(regionId, prevIndex + 1, lastIndex, 1e9);
+    if (lastIndex > prevIndex)
+      entries = await journal.read(regionId, prevIndex + 1, lastIndex, 1e9);
     const head = [regionId, replicaId, hardState.term, hardState.vote, prevIndex, prevTerm];
     const found = entries.map((e) => ({ term: e.term, payload: e.payload.toString("hex") }));
     if (found.length !== lastIndex - prevIndex) throw new Error("entries are missing");
@@ -88,7 +89,14 @@ export async function digestOf(journal: Journal): Promise<string> {
 /** A model that starts with what a journal recovered. */
 async function modelOf(journal: Journal): Promise<Model> {
   const model = new Model();
-  for (const { regionId, replicaId, hardState, prevIndex, prevTerm, lastIndex } of journal.recovered) {
+  for (const {
+    regionId,
+    replicaId,
+    hardState,
+    prevIndex,
+    prevTerm,
+    lastIndex,
+  } of journal.recovered) {
     model.write({ regionId, replicaId, hardState, reset: { index: prevIndex, term: prevTerm } });
     if (lastIndex === prevIndex) continue;
     const entries = await journal.read(regionId, prevIndex + 1, lastIndex, 1e9);
@@ -193,16 +201,16 @@ export async function play(
     for (let i = 0; i < bytes.length; i++) bytes[i] = below(256);
     return bytes;
   };
+  const batch = (from: number, count: number, inTerm: number): LogEntry[] =>
+    Array.from({ length: count }, (_, i) => {
+      return { index: from + i, term: inTerm, kind: 1 as const, payload: payload() };
+    });
   const turn = (regionId: number): void => {
     const replicaId = replicas.get(regionId)!;
     const log = model.logs.get(regionId);
     const last = model.last(regionId);
     const term = log?.term ?? 0;
     const choice = log === undefined ? 0 : below(20);
-    const batch = (from: number, count: number, inTerm: number): LogEntry[] =>
-      Array.from({ length: count }, (_, i) => {
-        return { index: from + i, term: inTerm, kind: 1 as const, payload: payload() };
-      });
     if (choice === 0) {
       write({ regionId, replicaId, hardState: { term: term + 1, vote: replicaId } });
     } else if (choice <= 3) {
