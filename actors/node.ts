@@ -2,7 +2,6 @@
 // by. It chooses no adapter and reads no setting: `deploy` hands everything in.
 
 import { createActor, type AnyActorRef } from "xstate";
-import { matchGlob } from "../resp/glob.ts";
 import { registry } from "../resp/table.ts";
 import type { EngineOpener } from "../storage/engine.ts";
 import { createPositions } from "../storage/position.ts";
@@ -126,7 +125,6 @@ function createGateway(options: NodeOptions, store: Store, turn: Turn): Gateway 
       shutdown: options.onShutdown,
     },
     commands: registry,
-    matches: matchGlob,
     turn,
     clock: {
       wallMs: () => clock.wallMs(),

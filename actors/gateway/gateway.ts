@@ -25,8 +25,6 @@ export interface GatewayOptions {
   readonly routes: Routes;
   readonly store: StoreView;
   readonly commands: CommandTable;
-  /** Redis' glob rules (`resp/glob.ts`). */
-  readonly matches: (pattern: Buffer, text: Buffer) => boolean;
   readonly turn: Turn;
   readonly clock: GatewayClock;
   /** [0, 1). */
@@ -44,7 +42,6 @@ export class Gateway {
   readonly turn: Turn;
   readonly clock: GatewayClock;
   readonly random: () => number;
-  readonly matches: (pattern: Buffer, text: Buffer) => boolean;
   readonly nodeId: string;
   readonly version: string;
   readonly settings: Settings;
@@ -65,7 +62,6 @@ export class Gateway {
     this.turn = options.turn;
     this.clock = options.clock;
     this.random = options.random;
-    this.matches = options.matches;
     this.nodeId = options.nodeId;
     this.version = options.version;
     this.settings = new Settings(options.settings);

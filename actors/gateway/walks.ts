@@ -2,6 +2,7 @@
 // between a connection, which runs one walk at a time, and the regions, which are asked in order of
 // position or all at once. Cursors are places in the key space, so a walk keeps no state here.
 
+import { matchGlob } from "../../resp/glob.ts";
 import type { KeyspaceWalk, RegionCommand } from "../../resp/command.ts";
 import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
@@ -152,7 +153,7 @@ class KeysWalk {
   constructor(gateway: Gateway, slot: Slot, pattern: Buffer) {
     this.#gateway = gateway;
     this.#slot = slot;
-    this.#accepts = acceptsPattern(gateway, pattern);
+    this.#accepts = acceptsPattern(pattern);
   }
 
   start(): void {
@@ -190,7 +191,7 @@ class ScanWalk {
     this.#slot = slot;
     this.#cursor = walk.cursor;
     this.#wanted = walk.count;
-    const matches = walk.pattern === undefined ? () => true : acceptsPattern(gateway, walk.pattern);
+    const matches = walk.pattern === undefined ? () => true : acceptsPattern(walk.pattern);
     const wantedType = walk.type?.toLowerCase();
     this.#accepts = (key, type) =>
       (wantedType === undefined || wantedType === type) && matches(key, type);
@@ -269,7 +270,7 @@ class RandomWalk {
 
 const acceptsAll: Accepts = () => true;
 
-function acceptsPattern(gateway: Gateway, pattern: Buffer): Accepts {
+function acceptsPattern(pattern: Buffer): Accepts {
   if (pattern.length === 1 && pattern[0] === 0x2a) return acceptsAll;
-  return (key) => gateway.matches(pattern, key);
+  return (key) => matchGlob(pattern, key);
 }

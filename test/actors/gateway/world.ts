@@ -89,7 +89,6 @@ export async function startWorld(
       shutdown: () => shutdowns.push(1),
     },
     commands: createRegistry(commands),
-    matches: (pattern, text) => text.includes(pattern.toString().replaceAll("*", "")),
     turn: new Turn(setImmediate, (error) => {
       throw error;
     }),

@@ -1,0 +1,108 @@
+import { afterEach, expect, test } from "vitest";
+
+import { connectionCommands } from "../../../resp/commands/connection.ts";
+import { literals } from "./literals.ts";
+import { startWorld } from "./world.ts";
+import type { Client, FakeRegion, World } from "./world.ts";
+
+let world: World;
+afterEach(() => world.close());
+
+/** Regions that hold these keys, one bucket per key, and walk them as the real ones do. */
+async function worldWith(keys: readonly string[]): Promise<Client> {
+  world = await startWorld([...literals, ...connectionCommands]);
+  for (const region of world.regions) {
+    const mine = keys
+      .filter((key) => world.regionOf(key) === region)
+      .map((key) => ({ key: Buffer.from(key), at: world.positionOf(key) * 65_536 }))
+      .toSorted((a, b) => a.at - b.at);
+    region.onRequest = (request) => request.settle(mine.length);
+    answerWalks(region, mine);
+  }
+  return world.client();
+}
+
+function answerWalks(region: FakeRegion, mine: ReadonlyArray<{ key: Buffer; at: number }>): void {
+  region.onWalk = (walk) => {
+    const rest = mine.filter(({ at }) => at >= walk.cursor);
+    const seen = rest.slice(0, walk.count);
+    const next = rest.length > seen.length ? seen.at(-1)!.at + 1 : undefined;
+    const kept = seen.map(({ key }) => key).filter((key) => walk.accepts(key, "string"));
+    setImmediate(() => walk.settle({ keys: kept, next }));
+  };
+}
+
+const hundred = Array.from({ length: 100 }, (_, i) => `key:${i}`);
+
+async function scanAll(client: Client, count: number): Promise<string[]> {
+  const found: string[] = [];
+  let cursor = "0";
+  do {
+    client.send(`SCAN ${cursor} ${count}`, "ECHO end");
+    const lines = (await client.until("end\r\n")).split("\r\n");
+    cursor = lines[2]!;
+    expect(Number(cursor)).toBeLessThan(2 ** 48);
+    found.push(...lines.filter((line) => line.startsWith("key:")));
+  } while (cursor !== "0");
+  return found;
+}
+
+test("SCAN meets every key exactly once, over all regions, at any count", async () => {
+  const client = await worldWith(hundred);
+  for (const count of [1, 7, 1000]) {
+    expect((await scanAll(client, count)).toSorted()).toEqual(hundred.toSorted());
+  }
+});
+
+test("SCAN with a cursor behind the end is over", async () => {
+  const client = await worldWith(hundred);
+  client.send("SCAN 999999999999999999 10");
+  expect(await client.until("*0\r\n")).toBe("*2\r\n$1\r\n0\r\n*0\r\n");
+});
+
+test("KEYS merges the regions and keeps what matches", async () => {
+  const client = await worldWith(hundred);
+  client.send("KEYS *:9*", "ECHO end");
+  const reply = await client.until("end\r\n");
+  expect(reply.startsWith("*11\r\n")).toBe(true);
+});
+
+test("a walk waits for earlier commands, and later ones wait for it", async () => {
+  const client = await worldWith(hundred);
+  const order: string[] = [];
+  const region = world.regionOf("key:1");
+  let answer: () => void = () => undefined;
+  region.onRequest = (request) => {
+    order.push(request.command.name);
+    if (request.command.name === "get") answer = () => request.settle(1);
+    else request.settle(1);
+  };
+  client.send("GET key:1", "DBSIZE", "DEL key:1", "ECHO end");
+  while (order.length < 1) await new Promise(setImmediate);
+  for (let i = 0; i < 5; i += 1) await new Promise(setImmediate);
+  expect(order).toEqual(["get"]);
+  answer();
+  await client.until("end\r\n");
+  expect(order).toEqual(["get", "dbsize", "del"]);
+});
+
+test("DBSIZE adds the regions, FLUSHALL asks all of them", async () => {
+  const client = await worldWith(hundred);
+  client.send("DBSIZE");
+  expect(await client.until("\r\n")).toBe(":100\r\n");
+  client.send("FLUSHALL");
+  expect(await client.until("\r\n")).toBe("+OK\r\n");
+  for (const region of world.regions) {
+    expect(region.requests.map((request) => request.command.name)).toEqual(["dbsize", "flushall"]);
+  }
+});
+
+test("RANDOMKEY finds the only key wherever it is, and nothing in an empty store", async () => {
+  const client = await worldWith(["only"]);
+  client.send("RANDOMKEY");
+  expect(await client.until("only\r\n")).toBe("$4\r\nonly\r\n");
+  world.close();
+  const empty = await worldWith([]);
+  empty.send("RANDOMKEY");
+  expect(await empty.until("\r\n")).toBe("$-1\r\n");
+});
