@@ -214,6 +214,11 @@ class RocksCursor implements EngineIterator {
         reject(asError(error, this.#path));
         return;
       }
+      if (this.#ending !== undefined) {
+        // A short answer could be taken for the end of the range.
+        reject(new Error("the iterator has ended"));
+        return;
+      }
       if (key === undefined || value === undefined) {
         this.#isDone = true;
         resolve(pairs);
@@ -221,7 +226,7 @@ class RocksCursor implements EngineIterator {
       }
       pairs.push({ key, value });
       this.#drain(pairs, count);
-      if (pairs.length >= count || this.#ending !== undefined) resolve(pairs);
+      if (pairs.length >= count) resolve(pairs);
       else this.#read(pairs, count, resolve, reject);
     });
   }
