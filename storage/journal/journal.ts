@@ -108,6 +108,9 @@ class SharedJournal implements Journal {
 
   /** `safety.md` 4: what was recovered is made durable before it counts. */
   async start(recovery: Recovery): Promise<void> {
+    this.#requeue(recovery);
+    // Refused before the first byte is changed.
+    this.#table.refuseGaps();
     const last = this.#files.at(-1);
     if (recovery.lastMark !== undefined && last !== undefined) {
       // The mark holds nothing to lose: the same bytes at the same place are enough.
@@ -117,18 +120,16 @@ class SharedJournal implements Journal {
       this.#queue.nextAddress = last.endAddress;
       this.#queue.durableLsn++;
     } else {
-      await this.#rewriteTail(recovery);
+      await this.#rewriteTail();
     }
     await removeFiles(this.#disk, recovery.garbage);
-    this.#table.refuseGaps();
-    this.recovered = [...this.#table.logs.values()]
-      .map((log) => log.describe())
-      .toSorted((x, y) => x.regionId - y.regionId);
+    this.recovered = this.#table.describe();
     this.#prepareNext();
     this.#rollOver.consider();
   }
 
-  async #rewriteTail(recovery: Recovery): Promise<void> {
+  /** Queues what was recovered behind the last durable group, as if it were new. */
+  #requeue(recovery: Recovery): void {
     const record = new RecordCursor();
     for (const bytes of recovery.tail) {
       record.load(viewOf(bytes), 0, bytes.length);
@@ -137,6 +138,10 @@ class SharedJournal implements Journal {
         throw new DamagedError("journal's last records contradict each other", JOURNAL_FOLDER);
       }
     }
+  }
+
+  /** Writes what is queued into a fresh file, then cuts the old ones behind their durable groups. */
+  async #rewriteTail(): Promise<void> {
     const old = [...this.#files];
     if (!this.#next.isReady) {
       const sequence = this.#nextSequence++;
@@ -165,7 +170,7 @@ class SharedJournal implements Journal {
       queue.notify(onDurable);
       return;
     }
-    const log = this.#logFor(regionId, replicaId);
+    const log = this.#table.writableLog(regionId, replicaId);
     if (hardState !== undefined) {
       const { term, vote } = hardState;
       queue.add(RECORD.hardState, 0, regionId, replicaId, term, vote, undefined);
@@ -273,17 +278,6 @@ class SharedJournal implements Journal {
     this.#stopped = true;
     await this.#next.stop();
     for (const file of this.#files) await file.retire();
-  }
-
-  /** The log of a live replica; writing for a dead one is a bug of the caller. */
-  #logFor(regionId: number, replicaId: number): RegionLog {
-    const known = this.#table.logs.get(regionId);
-    if (known !== undefined && known.replicaId === replicaId) return known;
-    const log = known === undefined ? this.#table.logFor(regionId, replicaId) : undefined;
-    if (log === undefined) {
-      throw new RangeError(`replica ${replicaId} of region ${regionId} may not write: not alive`);
-    }
-    return log;
   }
 
   /** Starts the next group when one is wanted, none is in flight and a file has room. */

@@ -13,7 +13,7 @@ import type { EntryKind, LogEntry } from "./types.ts";
 const WINDOW_BYTES = 512 * 1024;
 
 /** Something that bytes can be read from. */
-export interface ByteSource {
+interface ByteSource {
   readonly path: string;
   read(position: number, length: number): Promise<Buffer>;
 }

@@ -4,6 +4,7 @@
 import { DamagedError } from "../errors.ts";
 import { RECORD, type RecordCursor } from "./record.ts";
 import { RegionLog } from "./region-log.ts";
+import type { RecoveredLog } from "./types.ts";
 
 export class LogTable {
   logs = new Map<number, RegionLog>();
@@ -22,6 +23,22 @@ export class LogTable {
     const fresh = new RegionLog(regionId, replicaId);
     this.logs.set(regionId, fresh);
     return fresh;
+  }
+
+  /** The log of a live replica, made when new; writing for a dead one is a bug of the caller. */
+  writableLog(regionId: number, replicaId: number): RegionLog {
+    const known = this.logs.get(regionId);
+    if (known !== undefined && known.replicaId === replicaId) return known;
+    const log = known === undefined ? this.logFor(regionId, replicaId) : undefined;
+    if (log !== undefined) return log;
+    throw new RangeError(`replica ${replicaId} of region ${regionId} is not alive`);
+  }
+
+  /** All logs in regionId order. */
+  describe(): RecoveredLog[] {
+    return [...this.logs.values()]
+      .map((log) => log.describe())
+      .toSorted((x, y) => x.regionId - y.regionId);
   }
 
   bury(regionId: number, replicaId: number): void {

@@ -7,7 +7,7 @@ import type { JournalTimers } from "./timers.ts";
 
 const RETRY_DELAY_MS = 500;
 
-export interface NextFileHost {
+interface NextFileHost {
   onReady(): void;
   onFull(full: boolean): void;
   onFatal(error: unknown): void;

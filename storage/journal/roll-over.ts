@@ -4,6 +4,7 @@
 
 import type { Disk } from "../disk.ts";
 import { JOURNAL_FOLDER, regionFolder, segmentName } from "./file-header.ts";
+import { FileWindow } from "./file-window.ts";
 import type { LogTable } from "./log-table.ts";
 import type { RegionLog, Segment } from "./region-log.ts";
 import { SegmentWriter } from "./segment.ts";
@@ -12,7 +13,7 @@ import { isNoSpace, type JournalFile } from "./stored-file.ts";
 /** Small files (cut by recoveries) are rolled at the latest when this many are closed. */
 const MAX_CLOSED_FILES = 8;
 
-export interface RollOverHost {
+interface RollOverHost {
   readonly table: LogTable;
   /** Oldest first; the last is the current one. */
   readonly files: JournalFile[];
@@ -112,12 +113,17 @@ export class RollOver {
     if (!isIn(from)) return false;
     const { sequence } = file.identity;
     const writer = new SegmentWriter(this.#disk, log, sequence);
+    const window = new FileWindow(file);
     let index = from - 1;
     await writer.write(async () => {
       index = Math.max(index, log.prevIndex) + 1;
       if (!isIn(index)) return undefined;
       const position = log.addressAt(index) - file.base;
-      return { index, record: await file.read(position, log.lengthAt(index)) };
+      const length = log.lengthAt(index);
+      return {
+        index,
+        record: window.peek(position, length) ?? (await window.read(position, length)),
+      };
     });
     this.#segmentBase -= writer.size;
     const base = this.#segmentBase;

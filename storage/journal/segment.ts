@@ -21,7 +21,7 @@ import type { RegionLog, Segment } from "./region-log.ts";
 const GROUP_BYTES = 1024 * 1024;
 
 /** Offset of a moved entry in its segment. */
-export interface Moved {
+interface Moved {
   readonly index: number;
   readonly offset: number;
 }

@@ -4,7 +4,7 @@
 
 import type { Disk, DiskFile } from "../../storage/disk.ts";
 
-export const SECTOR_BYTES = 512;
+const SECTOR_BYTES = 512;
 
 /** A number in [0, 1) from a seed; the same seed gives the same run. */
 export type Random = () => number;

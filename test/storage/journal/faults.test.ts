@@ -1,9 +1,17 @@
 // What the journal does when the disk refuses, and the rules of its queue. The proofs of this folder
 // were seen red for each of these changes:
 //
-// | change                                                    | red                               |
-// |-----------------------------------------------------------|-----------------------------------|
-// | (filled below) | |
+// | change                                       | red in         |
+// | -------------------------------------------- | -------------- |
+// | callbacks before the write                   | crash.test.ts  |
+// | append keeps entries behind it (index order) | crash.test.ts  |
+// | durableLsn of later groups ignored           | damage.test.ts |
+// | gap between LSNs ignored                     | damage.test.ts |
+// | journal file removed before its checkpoint   | crash.test.ts  |
+// | recovered tail written but not synced        | crash.test.ts  |
+// | segment not synced                           | crash.test.ts  |
+// | recovered torn tail not cut                  | this file      |
+// | ENOSPC of a new file is fatal                | this file      |
 
 import { describe, expect, it } from "vitest";
 import { openJournal } from "../../../storage/journal/journal.ts";
@@ -99,6 +107,36 @@ describe("a journal whose disk fails", () => {
     expect(acked).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
     expect(fatal).toEqual([]);
     expect([...disk.files().keys()].filter((p) => p.endsWith("preparing"))).toEqual([]);
+  });
+
+  it.each([
+    ["failed", "EIO"],
+    ["is full", "ENOSPC"],
+  ])("closes without hanging when the disk %s", async (_, code) => {
+    const { disk, journal, write, acked } = await watched();
+    disk.fault = (operation, path) =>
+      operation === "write" && path.endsWith("preparing") ? diskFault(code) : undefined;
+    for (let i = 1; i <= 30; i++) write(i);
+    for (let i = 31; i <= 60; i++) {
+      write(i);
+      await settle();
+    }
+    await journal.close();
+    expect(acked.length).toBeLessThan(60);
+  });
+
+  it("cuts a torn tail off the file, not only out of sight", async () => {
+    const { disk, write } = await watched();
+    write(1);
+    write(2);
+    await settle();
+    const files = disk.files();
+    const [path, bytes] = [...files].find(([name]) => name.endsWith("0001.journal"))!;
+    bytes.fill(0xee, 512 * 5, 512 * 6);
+    const again = await watched(files);
+    expect((await again.journal.read(1, 1, 2, 1e9)).length).toBe(2);
+    const left = again.disk.files().get(path);
+    expect(left === undefined || left.length <= 512 * 4).toBe(true);
   });
 
   it("refuses to open with the error's kind when there is no room or the disk fails", async () => {

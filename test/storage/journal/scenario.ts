@@ -21,7 +21,7 @@ interface ModelLog {
 }
 
 /** The logs as they should be: a plain array per region. */
-export class Model {
+class Model {
   readonly logs = new Map<number, ModelLog>();
 
   write({ regionId, replicaId, hardState, reset, entries }: JournalWrite): void {
