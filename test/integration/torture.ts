@@ -43,7 +43,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   let slowestReadyMs = 0;
   for (let round = 0; round <= options.rounds && lost.length === 0; round++) {
     if (random() < 0.2) await killDuringStart(dataDir, random() * 600);
-    const node = await startNode({ dataDir, args: nodeArgs });
+    const node = await startAgain(dataDir, options.report);
     slowestReadyMs = Math.max(slowestReadyMs, node.process.readyMs);
     lost = await verify(node, ledger);
     if (round < options.rounds && lost.length === 0) {
@@ -57,6 +57,16 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   if (lost.length === 0) rmSync(dataDir, { recursive: true, force: true });
   else options.report(`the data directory is kept: ${dataDir}`);
   return { acknowledged: ledger.acknowledged, lost, wrong, slowestReadyMs };
+}
+
+/** A node that cannot start after a crash is as bad as a lost write: its folder is the evidence. */
+async function startAgain(dataDir: string, report: (line: string) => void): Promise<ReadyNode> {
+  try {
+    return await startNode({ dataDir, args: nodeArgs });
+  } catch (error) {
+    report(`the node did not start again; the data directory is kept: ${dataDir}`);
+    throw error;
+  }
 }
 
 /** A crash in the middle of recovery must leave something that recovers. */
