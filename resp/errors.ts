@@ -9,6 +9,9 @@ export const wrongType = new ErrorReply(
   "WRONGTYPE Operation against a key holding the wrong kind of value",
 );
 export const notInteger = new ErrorReply("ERR value is not an integer or out of range");
+export const notInt32 = new ErrorReply(
+  "ERR value is out of range, value must between -2147483648 and 2147483647",
+);
 export const notFloat = new ErrorReply("ERR value is not a valid float");
 export const nanOrInfinity = new ErrorReply("ERR increment would produce NaN or Infinity");
 export const incrementOverflow = new ErrorReply("ERR increment or decrement would overflow");
@@ -42,7 +45,9 @@ export const expireGtConflict = new ErrorReply(
 export const lcsExclusive = new ErrorReply(
   "ERR If you want both the length and indexes, please just use IDX.",
 );
-export const lcsTooLong = new ErrorReply("ERR String too long for LCS");
+export const lcsTooLong = new ErrorReply(
+  "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+);
 export const lcsTypes = new ErrorReply("ERR The specified keys must contain string values");
 export const noMaxmemoryLfu = new ErrorReply(
   "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that " +
@@ -56,7 +61,7 @@ export const tooManyWrites = new ErrorReply("ERR command changes too much at onc
 export const flushesPending = new ErrorReply(
   "ERR too many flushed databases are still being cleared, try again later",
 );
-/** LCS would need more work than one turn of a server may take. */
+/** An expiry that is not positive or too far away. */
 export const invalidExpire = (command: string): ErrorReply =>
   new ErrorReply(`ERR invalid expire time in '${command}' command`);
 export const wrongArity = (command: string): ErrorReply =>

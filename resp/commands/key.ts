@@ -5,7 +5,14 @@ import type { KeyRecord } from "../../storage/keyspace/records.ts";
 import type { KeyspaceView } from "../../storage/keyspace/view.ts";
 import { optionWord, parseNumber } from "../arguments.ts";
 import type { Command, RegionCommand } from "../command.ts";
-import { dbOutOfRange, noSuchKey, notInteger, sameObject, syntaxError } from "../errors.ts";
+import {
+  dbOutOfRange,
+  noSuchKey,
+  notInt32,
+  notInteger,
+  sameObject,
+  syntaxError,
+} from "../errors.ts";
 import { ErrorReply } from "../reply.ts";
 import { argument } from "./string.ts";
 
@@ -62,8 +69,8 @@ const renamenx: Execute = (view, args) => {
 
 function parseDatabase(bytes: Buffer): number | ErrorReply {
   const db = parseNumber(bytes);
-  // Redis reads an int here: beyond 32 bits it is no number at all.
-  if (db === undefined || Math.abs(db) > 0x7fffffff) return notInteger;
+  if (db === undefined) return notInteger;
+  if (db > 0x7fffffff || db < -0x80000000) return notInt32;
   return db < 0 || db >= databases ? dbOutOfRange : db;
 }
 
