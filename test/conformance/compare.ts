@@ -3,7 +3,7 @@
 // not here but in `differences.ts`; an error reply is always compared exactly.
 
 import type { Command } from "./client.ts";
-import { WANTED } from "./differences.ts";
+import { reworded, WANTED } from "./differences.ts";
 import { near } from "./fields.ts";
 import { render, type Typed } from "./parser.ts";
 
@@ -44,7 +44,8 @@ const RULES = new Map(
 export function same(command: Command, redis: Typed, spire: Typed): boolean {
   const strict = redis.type === "-" || spire.type === "-" || spire.type === "none";
   const rule = strict ? undefined : RULES.get(nameOf(command));
-  return rule === undefined ? equal(redis, spire) : rule.same(redis, spire);
+  if (rule !== undefined) return rule.same(redis, spire);
+  return equal(redis, spire) || reworded(render(redis)) === render(spire);
 }
 
 /** "GET", or "CLIENT LIST" for a container with its sub-command. */

@@ -68,6 +68,16 @@ const TABLE: ReadonlyArray<readonly [title: string, rows: readonly Row[]]> = [
     ],
   ],
   [
+    "COMMAND GETKEYS asks for one argument of the command less",
+    [
+      ["COMMAND GETKEYS", arity("command|getkeys")],
+      ["COMMAND GETKEYS PING", "-ERR The command has no key arguments"],
+      ["COMMAND GETKEYS FLUSHALL", "-ERR The command has no key arguments"],
+      ["COMMAND GETKEYS GET", "-ERR Invalid number of arguments specified for command"],
+      ["COMMAND GETKEYS NOSUCH", "-ERR Invalid command specified"],
+    ],
+  ],
+  [
     "COMMAND knows the new sub-commands",
     [
       ["COMMAND INFO client|setinfo", /^\*\[\*\[\$"client\|setinfo" :4 /],

@@ -15,7 +15,6 @@ const SUBCOMMANDS: ReadonlyArray<readonly [string, number]> = [
   ["CLIENT NO-EVICT", 3],
   ["CLIENT HELP", 2],
   ["COMMAND COUNT", 2],
-  ["COMMAND GETKEYS", -3],
   ["COMMAND HELP", 2],
   ["CONFIG GET", -3],
   ["CONFIG SET", -4],
