@@ -61,10 +61,10 @@ export class SortedPairs {
   }
 
   delete(key: Buffer): void {
-    if (this.get(key) === undefined) return;
     const at = this.#leafFor(key);
+    const index = lowerBound(this.#leaves[at]?.keys ?? [], key);
+    if (this.#leaves[at]?.keys[index]?.equals(key) !== true) return;
     const leaf = this.#ownLeaf(at);
-    const index = lowerBound(leaf.keys, key);
     leaf.keys.splice(index, 1);
     leaf.values.splice(index, 1);
     if (leaf.keys.length === 0) this.#leaves.splice(at, 1);
