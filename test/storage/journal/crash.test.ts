@@ -23,7 +23,7 @@ function isWorthStopping(path: string, bytes: number): boolean {
 describe("a journal that stops at every byte", () => {
   it("recovers an exact prefix with everything acknowledged", { timeout: 60_000 }, async () => {
     const random = seededRandom(1);
-    const run = await play(new SimulatedDisk(), random, 16, FILE_BYTES, false);
+    const run = await play(new SimulatedDisk(), random, 11, FILE_BYTES, false);
     expect(run.rollOvers).toBeGreaterThanOrEqual(2);
     expect(run.disk.trace.some((s) => s.type === "write" && s.path.endsWith(".segment"))).toBe(
       true,
