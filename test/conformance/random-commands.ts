@@ -235,6 +235,53 @@ export const sequences: fc.Arbitrary<Command[]> = fc.array(command, {
   size: "max",
 });
 
+/** Where a stored string is cut: chunks of 4 KiB, and the 16 KiB up to which it is whole. */
+const EDGES = [0, 4_096, 8_192, 16_384, 20_480, 65_536];
+
+const farOffset: Words = fc.oneof(
+  fc
+    .tuple(fc.constantFrom(...EDGES), fc.integer({ min: -2, max: 2 }))
+    .map(([edge, by]) => [String(Math.max(0, edge + by))]),
+  fc.integer({ min: 0, max: 70_000 }).map((n) => [String(n)]),
+);
+
+const farBit: Words = farOffset.map(([byte]) => [String(Number(byte) * 8 + 5)]);
+
+const longValue: Words = fc
+  .tuple(farOffset, fc.constantFrom("x", "ab\x00", "\xff\x0f"))
+  .map(([length, text]) => [text.repeat(Math.ceil(Number(length[0]) / text.length))]);
+
+/** Commands on strings long enough to be stored in pieces. */
+const longCommand: Words = fc.oneof(
+  cat(words("set", "append"), tagged, longValue),
+  cat(word("setrange"), tagged, farOffset, fc.oneof(value, longValue)),
+  cat(words("get", "strlen", "getdel", "del", "getex", "type"), tagged),
+  cat(word("getrange"), tagged, farOffset, farOffset),
+  cat(word("object"), word("encoding"), tagged),
+  cat(words("setbit"), tagged, farBit, one("0", "1", "1")),
+  cat(word("getbit"), tagged, farBit),
+  cat(word("bitcount"), tagged, maybe(cat(farOffset, farOffset, maybe(word("byte"))))),
+  cat(word("bitcount"), tagged, farBit, farBit, word("bit")),
+  cat(word("bitpos"), tagged, one("0", "1"), maybe(cat(farOffset, maybe(farOffset)))),
+  cat(word("bitop"), words("and", "or", "xor"), tagged, tagged, maybe(tagged)),
+  cat(word("bitop"), word("not"), tagged, tagged),
+  cat(word("bitfield"), tagged, words("set", "incrby"), one("u16", "i64"), farBit, number),
+  cat(words("rename", "renamenx"), tagged, tagged),
+  cat(word("copy"), tagged, tagged, maybe(word("replace"))),
+  cat(words("expire"), tagged, one(FAR.ex, "-1")),
+  cat(words("set"), tagged, value, maybe(word("get"))),
+  cat(word("getset"), tagged, fc.oneof(value, longValue)),
+  cat(words("incr", "persist", "ttl"), tagged),
+  cat(word("move"), tagged, one("0", "1")),
+);
+
+/** Shorter sequences of commands on long strings. */
+export const longSequences: fc.Arbitrary<Command[]> = fc.array(longCommand, {
+  minLength: 1,
+  maxLength: 25,
+  size: "max",
+});
+
 /** Asked after every sequence: all that is left, in both databases that the commands use. */
 export const LOOK: readonly Command[] = ["0", "1"].flatMap((db) => [
   ["SELECT", db],

@@ -3,17 +3,17 @@
 // the shortest sequence. CONFORMANCE_SEED repeats a run, CONFORMANCE_RUNS sets its length.
 
 import * as fc from "fast-check";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startRedis, startSpire, type Peer } from "./peers.ts";
-import { LOOK, sequences } from "./random-commands.ts";
+import { longSequences, LOOK, sequences } from "./random-commands.ts";
 import { mismatches, report, type Protocol } from "./run.ts";
 
-/** Sequences of each protocol. */
-const RUNS = Number(process.env["CONFORMANCE_RUNS"] ?? 300);
+/** Sequences of each kind, in each protocol. */
+const RUNS = Number(process.env["CONFORMANCE_RUNS"] ?? 200);
 const SEED = Number(process.env["CONFORMANCE_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
-/** For each protocol, shrinking included; a slow machine makes fewer runs, it does not fail. */
-const LIMIT_MS = 28_000;
+/** For each kind and protocol, shrinking included; a slow machine makes fewer runs, it does not fail. */
+const LIMIT_MS = 14_000;
 
 let redis: Peer;
 let spire: Peer;
@@ -26,17 +26,22 @@ afterAll(async () => {
   await Promise.all([redis?.stop(), spire?.stop()]);
 });
 
-it.each<Protocol>([2, 3])("random commands get redis-server's replies in RESP%i", async (p) => {
-  console.log(`CONFORMANCE_SEED=${SEED} CONFORMANCE_RUNS=${RUNS} (RESP${p})`);
-  const property = fc.asyncProperty(sequences, async (commands) => {
-    const steps = [...commands, ...LOOK];
-    const found = await mismatches([redis, spire], p, [{ title: "random", steps }]);
-    expect(report(found)).toBe("");
-  });
-  await fc.assert(property, {
-    seed: SEED,
-    numRuns: RUNS,
-    interruptAfterTimeLimit: LIMIT_MS,
-    verbose: 0,
+describe.each<Protocol>([2, 3])("in RESP%i", (protocol) => {
+  it.each([
+    ["any commands", sequences],
+    ["commands on long strings", longSequences],
+  ])("random sequences of %s get redis-server's replies", async (kind, arbitrary) => {
+    console.log(`CONFORMANCE_SEED=${SEED} CONFORMANCE_RUNS=${RUNS} (RESP${protocol}, ${kind})`);
+    const property = fc.asyncProperty(arbitrary, async (commands) => {
+      const steps = [...commands, ...LOOK];
+      const found = await mismatches([redis, spire], protocol, [{ title: "random", steps }]);
+      expect(report(found)).toBe("");
+    });
+    await fc.assert(property, {
+      seed: SEED,
+      numRuns: RUNS,
+      interruptAfterTimeLimit: LIMIT_MS,
+      verbose: 0,
+    });
   });
 });

@@ -154,6 +154,7 @@ export const SERVER: readonly Script[] = [
     FUNCTION FLUSH SYNC
     FUNCTION FLUSH FOO
     FUNCTION FOO
+    MODULE LIST
     FUNCTION
     `,
   ),
