@@ -70,9 +70,10 @@ export class Batch {
     for (let db = 0; db < state.counts.length; db += 1) {
       this.#mark.counts[db] = state.counts[db] ?? 0;
     }
-    this.#undoRecords.length = 0;
-    this.#undoChunks.length = 0;
-    this.#undoRare.length = 0;
+    // Setting a length costs more than looking at it, and most commands leave nothing.
+    if (this.#undoRecords.length > 0) this.#undoRecords = [];
+    if (this.#undoChunks.length > 0) this.#undoChunks = [];
+    if (this.#undoRare.length > 0) this.#undoRare = [];
     if (this.#fresh.size > 0) this.#fresh = new Map();
     this.#staged = staged;
     if (this.#stagedUsed.size > 0) this.#stagedUsed = new Set();

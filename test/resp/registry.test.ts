@@ -13,6 +13,11 @@ const resolve = (line: string): string => {
   return found instanceof ErrorReply ? found.message : found.name;
 };
 
+const keysOf = (line: string): number[] => {
+  const command = registry.resolve(words(line));
+  return command instanceof ErrorReply ? [-1] : keyPositions(command, words(line));
+};
+
 describe("registry", () => {
   test("finds commands and sub-commands in any case", () => {
     expect(resolve("get k")).toBe("get");
@@ -37,15 +42,11 @@ describe("registry", () => {
   });
 
   test("finds the keys of a request", () => {
-    const keys = (line: string): number[] => {
-      const command = registry.resolve(words(line));
-      return command instanceof ErrorReply ? [-1] : keyPositions(command, words(line));
-    };
-    expect(keys("get k")).toEqual([1]);
-    expect(keys("mset a 1 b 2")).toEqual([1, 3]);
-    expect(keys("bitop and d a b")).toEqual([2, 3, 4]);
-    expect(keys("object encoding k")).toEqual([2]);
-    expect(keys("ping")).toEqual([]);
+    expect(keysOf("get k")).toEqual([1]);
+    expect(keysOf("mset a 1 b 2")).toEqual([1, 3]);
+    expect(keysOf("bitop and d a b")).toEqual([2, 3, 4]);
+    expect(keysOf("object encoding k")).toEqual([2]);
+    expect(keysOf("ping")).toEqual([]);
   });
 
   test("every literal can be described, and has keys exactly when it runs in a region", () => {
