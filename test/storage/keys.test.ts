@@ -107,15 +107,14 @@ describe("parsers are the inverse of the encoders", () => {
   });
 });
 
+const hex = (b: Buffer): string => b.toString("hex");
+
 test("the layout of version 1 on disk does not change", () => {
   const key = Buffer.from("k");
-  const hex = (b: Buffer): string => b.toString("hex");
-  expect(hex(metaKey(0x01020304, 0x0506, 7, key))).toBe("1001020304050607" + "6b");
-  expect(hex(physicalMetaKey(9, 0x01020304, 0x0506, 7, key))).toBe(
-    "10000000090102030405060" + "76b",
-  );
+  expect(hex(metaKey(0x01020304, 0x0506, 7, key))).toBe("10010203040506076b");
+  expect(hex(physicalMetaKey(9, 0x01020304, 0x0506, 7, key))).toBe("1000000009010203040506076b");
   expect(hex(chunkKey(0x01020304, 5, 6))).toBe("200102030400000000000500000006");
-  expect(hex(ttlKey(0x010203040506, 7, 8, 9, key))).toBe("3001020304050600000007000809" + "6b");
+  expect(hex(ttlKey(0x010203040506, 7, 8, 9, key))).toBe("30010203040506000000070008096b");
   expect(hex(regionStateKey(16))).toBe("5000000010");
   expect(hex(placementKey(1))).toBe("6000000001");
   expect(hex(stagingKey(1, 2))).toBe("7000000001000000000002");

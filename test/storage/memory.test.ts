@@ -46,7 +46,7 @@ describe("a power loss", () => {
       expect(keys.slice(0, 2)).toEqual(["a", "b"]);
       seen.add(keys.slice(2).join(""));
     }
-    expect([...seen].sort()).toEqual(["", "c", "cd", "cde", "ce", "d", "de", "e"]);
+    expect([...seen].toSorted()).toEqual(["", "c", "cd", "cde", "ce", "d", "de", "e"]);
   });
 
   test("keeps a batch whole or not at all, later ones over earlier ones", async () => {
@@ -138,6 +138,17 @@ test("a failing disk fails every later write; what became of it is open", async 
   }
 });
 
+const listed = (pairs: SortedPairs): string[] =>
+  [...pairs.range(Buffer.from([0]), Buffer.from([0xff, 0xff, 0xff]), false)].map(
+    ({ key: k, value }) => `${k.toString("hex")}=${value.toString("hex")}`,
+  );
+const sorted = (model: Map<string, string>): string[] =>
+  [...model]
+    .map(([k, value]) => `${k}=${value}`)
+    .toSorted((x, y) =>
+      Buffer.from(x.split("=")[0]!, "hex").compare(Buffer.from(y.split("=")[0]!, "hex")),
+    );
+
 describe("sorted pairs", () => {
   test("agree with a plain sorted map, in snapshots too", () => {
     const key = fc.uint8Array({ minLength: 1, maxLength: 2 }).map((bytes) => Buffer.from(bytes));
@@ -146,16 +157,6 @@ describe("sorted pairs", () => {
       { weight: 3, arbitrary: fc.record({ act: fc.constant("delete" as const), key }) },
       { weight: 1, arbitrary: fc.record({ act: fc.constant("snapshot" as const), key }) },
     );
-    const listed = (pairs: SortedPairs): string[] =>
-      [...pairs.range(Buffer.from([0]), Buffer.from([0xff, 0xff, 0xff]), false)].map(
-        ({ key: k, value }) => `${k.toString("hex")}=${value.toString("hex")}`,
-      );
-    const sorted = (model: Map<string, string>): string[] =>
-      [...model]
-        .map(([k, value]) => `${k}=${value}`)
-        .sort((x, y) =>
-          Buffer.from(x.split("=")[0]!, "hex").compare(Buffer.from(y.split("=")[0]!, "hex")),
-        );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), key, key, (steps, from, to) => {
         const pairs = new SortedPairs();
@@ -177,7 +178,7 @@ describe("sorted pairs", () => {
         expect(listed(pairs)).toEqual(sorted(model));
         for (const [snapshot, wanted] of snapshots) expect(listed(snapshot)).toEqual(wanted);
         const up = [...pairs.range(from, to, false)];
-        expect([...pairs.range(from, to, true)].reverse()).toEqual(up);
+        expect([...pairs.range(from, to, true)].toReversed()).toEqual(up);
         for (const { key: k } of up) expect(from.compare(k) <= 0 && k.compare(to) < 0).toBe(true);
       }),
     );
@@ -192,7 +193,7 @@ describe("sorted pairs", () => {
     });
     for (const key of keys) pairs.set(key, key);
     const before = pairs.snapshot();
-    let last = Buffer.alloc(0);
+    let last: Buffer = Buffer.alloc(0);
     let count = 0;
     for (const { key } of pairs.range(Buffer.alloc(1), Buffer.alloc(9, 0xff), false)) {
       if (last.compare(key) >= 0) throw new Error("out of order");
