@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 
+import type { RegionRequest } from "../../../actors/store/protocol.ts";
 import { connectionCommands } from "../../../resp/commands/connection.ts";
 import { literals } from "./literals.ts";
 import { startWorld } from "./world.ts";
@@ -71,17 +72,17 @@ test("a walk waits for earlier commands, and later ones wait for it", async () =
   const client = await worldWith(hundred);
   const order: string[] = [];
   const region = world.regionOf("key:1");
-  let answer: () => void = () => undefined;
+  const held: RegionRequest[] = [];
   region.onRequest = (request) => {
     order.push(request.command.name);
-    if (request.command.name === "get") answer = () => request.settle(1);
+    if (request.command.name === "get") held.push(request);
     else request.settle(1);
   };
   client.send("GET key:1", "DBSIZE", "DEL key:1", "ECHO end");
   while (order.length < 1) await new Promise(setImmediate);
   for (let i = 0; i < 5; i += 1) await new Promise(setImmediate);
   expect(order).toEqual(["get"]);
-  answer();
+  held[0]!.settle(1);
   await client.until("end\r\n");
   expect(order).toEqual(["get", "dbsize", "del"]);
 });

@@ -123,13 +123,16 @@ describe("CLIENT", () => {
   test("LIST shows one line per connection, as clients parse it", () => {
     ask("CLIENT SETNAME me");
     const reply = ask("CLIENT LIST");
-    const lines = reply.slice(reply.indexOf("|") + 1).split("\n").slice(0, -1);
+    const lines = reply
+      .slice(reply.indexOf("|") + 1)
+      .split("\n")
+      .slice(0, -1);
     expect(lines).toHaveLength(2);
     const fields = Object.fromEntries(lines[0]!.split(" ").map((part) => part.split("=")));
     expect(fields).toMatchObject({ name: "me", addr: "127.0.0.1:50001", db: "0", flags: "N" });
     expect(ask("CLIENT LIST ID 2")).toMatch(/\|id=2 addr/);
     expect(ask("CLIENT LIST TYPE replica")).toBe("$0|");
-    expect(ask("CLIENT INFO")).toMatch(/\|id=1 addr=\S+ .*lib-ver=$/);
+    expect(ask("CLIENT INFO")).toMatch(/\|id=1 addr=\S+ .*lib-ver=\n$/);
   });
 
   test.each([

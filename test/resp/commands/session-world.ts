@@ -117,8 +117,8 @@ export class FakeServer implements Server {
   setActiveExpire(on: boolean): void {
     this.activeExpire = on;
   }
-  later(delayMs: number, run: () => void): void {
-    this.delays.push({ delayMs, run });
+  later(delayMs: number, whenOver: () => void): void {
+    this.delays.push({ delayMs, run: whenOver });
   }
   regions() {
     return [
