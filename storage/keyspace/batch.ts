@@ -46,6 +46,8 @@ export class Batch {
   /** Slots whose earlier content a flush of this batch hides. */
   #emptied = new Set<number>();
   #allEmptied = false;
+  /** Slots a flush of this batch left: what they held is not cleared yet, whatever the store says. */
+  readonly #left = new Set<number>();
   #undoRecords: Undo<string, KeyRecord | null>[] = [];
   #undoChunks: Undo<number, Buffer>[] = [];
   #undoRare: (() => void)[] = [];
@@ -111,6 +113,10 @@ export class Batch {
     const written = chunks?.get(chunkNo);
     if (written !== undefined) return written.value;
     return this.#fresh.has(oid) ? null : undefined;
+  }
+
+  hasLeft(slot: number): boolean {
+    return this.#left.has(slot);
   }
 
   /** Visits the records (null = removed) and chunks this batch leaves, for the region's overlay. */
@@ -208,9 +214,11 @@ export class Batch {
     const records = this.#records[slot];
     this.#undoRare.push(() => {
       state.slots[db] = oldSlot;
+      this.#left.delete(oldSlot);
       this.#records[slot] = records;
       if (!wasEmptied) this.#emptied.delete(slot);
     });
+    this.#left.add(oldSlot);
     state.slots[db] = slot;
     state.counts[db] = 0;
     this.stateChanged = true;

@@ -42,7 +42,10 @@ export interface RecordSource {
   /** `name` = `key` as latin1 text. Null = known to be absent, undefined = not in memory. */
   peek(slot: number, name: string, key: Buffer): KeyRecord | null | undefined;
   peekChunk(position: number, oid: number, chunkNo: number): Buffer | null | undefined;
-  /** Whether nothing of an earlier use is left under this slot (0..255), so a flush may take it. */
+  /**
+   * Whether nothing of an earlier use is left under this slot (0..255), so a flush may take it. A
+   * slot that an appended but not yet applied flush has left is not clean.
+   */
   slotIsClean(slot: number): boolean;
   /** In [0, 1). */
   random(): number;
@@ -256,7 +259,8 @@ export class Keyspace implements ChunkStore {
   freeSlot(): number | undefined {
     const used = new Set(this.#batch.state.slots);
     for (let slot = 0; slot < slotCount; slot += 1) {
-      if (!used.has(slot) && this.source.slotIsClean(slot)) return slot;
+      const free = !used.has(slot) && !this.#batch.hasLeft(slot);
+      if (free && this.source.slotIsClean(slot)) return slot;
     }
     return undefined;
   }
