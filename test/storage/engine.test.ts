@@ -200,20 +200,20 @@ describe.each(twins)("the engine in %s", (_name, createOpener) => {
   });
 });
 
+async function fill(): Promise<void> {
+  const engine = await createRocksOpener(path()).open();
+  await engine.write([put("a", "1")], synced);
+  await engine.close();
+  // A second opening moves the log's content into a table.
+  await (await createRocksOpener(path()).open()).close();
+}
+
+function fileOf(part: string): string {
+  const name = readdirSync(path()).find((each) => each.includes(part));
+  return join(path(), name ?? `no ${part}`);
+}
+
 describe("RocksDB in a folder", () => {
-  async function fill(): Promise<void> {
-    const engine = await createRocksOpener(path()).open();
-    await engine.write([put("a", "1")], synced);
-    await engine.close();
-    // A second opening moves the log's content into a table.
-    await (await createRocksOpener(path()).open()).close();
-  }
-
-  function fileOf(part: string): string {
-    const name = readdirSync(path()).find((each) => each.includes(part));
-    return join(path(), name ?? `no ${part}`);
-  }
-
   test("that somebody else has open is refused as in use", async () => {
     const engine = await createRocksOpener(path()).open();
     const second = createRocksOpener(path()).open();
