@@ -140,7 +140,8 @@ export class Connection implements TurnTask, SlotOwner {
       idleSeconds: Math.floor((nowMs - this.activeAtMs) / 1000),
       queryBytes: this.#decoder.queryBytes,
       outputBytes: this.#socket.writableLength + this.#output.bytes,
-      lastCommand: this.#lastCommand,
+      // The one in progress, when CLIENT LIST asks about itself.
+      lastCommand: this.#slots.at(-1)?.entry?.command.name ?? this.#lastCommand,
       totalCommands: this.#commands,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,

@@ -67,6 +67,13 @@ describe("the gate", () => {
   });
 });
 
+test("CLIENT LIST names itself as the command in progress", async () => {
+  world = await startWorld(commands);
+  const client = await world.client();
+  client.send("CLIENT LIST");
+  expect(await client.until("\n\r\n")).toContain(" cmd=client|list ");
+});
+
 describe("several regions", () => {
   test("one region's keys make one request", async () => {
     world = await startWorld(commands);
