@@ -100,10 +100,15 @@ export class EngineWriter implements TurnTask {
     const markers = this.#markers;
     this.#queue = [];
     this.#markers = [];
-    this.#inFlight = true;
     const sync = markers.length > 0 || jobs.some((job) => job.sync);
     const operations = this.#gather(jobs, sync);
+    if (operations.length === 0) {
+      // Nothing was ever applied: nothing to mark, and engines refuse an empty batch.
+      for (const done of markers) done(this.#applied);
+      return;
+    }
     const marked = sync ? new Map(this.#applied) : undefined;
+    this.#inFlight = true;
     const startedMs = this.#monotonicMs();
     this.#engine.write(operations, { sync }).then(
       () => {
