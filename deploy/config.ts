@@ -10,10 +10,8 @@ import { SetupError } from "./failure.ts";
 import { meaninglessEnvironment, settings, type Config, type Setting } from "./settings.ts";
 import { ValueError } from "./values.ts";
 
-export type { Config } from "./settings.ts";
-
 /** Where a value came from: "flag", "SPIRE_PORT", "node.toml", "data directory" or "default". */
-export type Sources = Readonly<Record<keyof Config, string>>;
+type Sources = Readonly<Record<keyof Config, string>>;
 
 /** The outcome of resolving all sources. */
 export interface ResolvedConfig {

@@ -11,7 +11,7 @@ import { DamagedError } from "../storage/errors.ts";
 import { SetupError } from "./failure.ts";
 
 /** Format of the data directory as a whole; a higher one is refused. */
-export const formatVersion = 1;
+const formatVersion = 1;
 
 /** The identity of a data directory. */
 export interface Ident {

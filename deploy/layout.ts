@@ -2,7 +2,7 @@
 // reads folders and sizes only, so it may run beside a live node; it opens neither RocksDB nor the
 // journal and changes nothing.
 
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import { layoutOf } from "./data-directory.ts";
@@ -37,6 +37,22 @@ function size(bytes: number): string {
     : `${Math.ceil(bytes / 1024 ** 2)} MiB`;
 }
 
+/**
+ * The span the journal noted for people in the region's `position` file, as of the last roll-over
+ * or stop. It may be older than the log, or absent: nothing relies on it.
+ */
+function spanOf(raft: string, regionId: number): string {
+  try {
+    const text = readFileSync(join(raft, `region_${regionId}`, "position"), "utf8");
+    const span = JSON.parse(text) as Partial<Record<"firstIndex" | "lastIndex", number>>;
+    const { firstIndex = 0, lastIndex = -1 } = span;
+    if (lastIndex < firstIndex) return ` (last noted: empty at index ${firstIndex})`;
+    return ` (last noted: entries ${firstIndex} to ${lastIndex})`;
+  } catch {
+    return "";
+  }
+}
+
 /** The text of the report. Throws `SetupError` when the folder holds no SpireDB data. */
 export async function describeLayout(dataDir: string): Promise<string> {
   const layout = layoutOf(dataDir);
@@ -63,9 +79,10 @@ export async function describeLayout(dataDir: string): Promise<string> {
     const snapshot = filesIn(join(layout.raft, `region_${regionId}`, "snapshot"));
     const rolled =
       wal.length === 0
-        ? "shared journal: nothing of it was old enough to be rolled out"
+        ? `shared journal: nothing of it was rolled out${spanOf(layout.raft, regionId)}`
         : `raft/region_${regionId}/wal: ${wal.length} files, ${size(total(wal))}, ` +
-          "rolled out of a full journal file; newer entries in the shared journal";
+          "rolled out of a full journal file; newer entries in the shared journal" +
+          spanOf(layout.raft, regionId);
     const installing = snapshot.length === 0 ? "" : "; a snapshot install is in progress";
     const metadata = regionId === 0 ? " (placement metadata)" : "";
     lines.push(`${String(regionId).padStart(6)}  ${rolled}${installing}${metadata}`);
