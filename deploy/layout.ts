@@ -46,7 +46,8 @@ function spanOf(raft: string, regionId: number): string {
     const text = readFileSync(join(raft, `region_${regionId}`, "position"), "utf8");
     const span = JSON.parse(text) as Partial<Record<"firstIndex" | "lastIndex", number>>;
     const { firstIndex = 0, lastIndex = -1 } = span;
-    if (lastIndex < firstIndex) return ` (last noted: empty at index ${firstIndex})`;
+    if (lastIndex < firstIndex)
+      return ` (last noted: all before index ${firstIndex} is in RocksDB)`;
     return ` (last noted: entries ${firstIndex} to ${lastIndex})`;
   } catch {
     return "";
