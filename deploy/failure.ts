@@ -48,5 +48,13 @@ export function describeFailure(error: unknown): Failure {
       };
     }
   }
-  return { message: systemReason(error), exitCode: 1 };
+  return { message: chain(error), exitCode: 1 };
+}
+
+/** "writing to RocksDB failed: no space left on the disk": every cause that adds something. */
+function chain(error: unknown): string {
+  const reason = systemReason(error);
+  if (!(error instanceof Error) || error.cause === undefined) return reason;
+  const cause = chain(error.cause);
+  return reason.includes(cause) ? reason : `${reason}: ${cause}`;
 }

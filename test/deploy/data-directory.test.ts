@@ -214,5 +214,9 @@ describe("a failure", () => {
     });
     const full = Object.assign(new Error("ENOSPC: write"), { code: "ENOSPC" });
     expect(describeFailure(full).message).toBe("no space left on the disk");
+    const outer = new Error("writing to RocksDB failed", { cause: full });
+    expect(describeFailure(outer).message).toBe(
+      "writing to RocksDB failed: no space left on the disk",
+    );
   });
 });
