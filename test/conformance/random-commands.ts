@@ -163,15 +163,23 @@ const keys: Words[] = [
   cat(word("keys"), one("*", "{k}*", "*a", "{k}[a-b]", "?k??", "{k}[^a]", "nothing", "{k}a")),
   cat(word("scan"), one("0"), maybe(cat(word("match"), one("*", "{k}[ab]"))), maybe(word("x"))),
   cat(words("dbsize")),
-  ...(["expire", "pexpire", "expireat", "pexpireat"] as const).map((name) =>
+  // GT and LT only with fixed times: two relative ones may fall into the same millisecond, or not.
+  ...(["expireat", "pexpireat"] as const).map((name) =>
     cat(
       word(name),
       keyed,
-      name.endsWith("at")
-        ? one(name[0] === "p" ? FAR.pxat : FAR.exat, "33277117420", "0", "-1", "x", "1")
-        : one(name[0] === "p" ? FAR.px : FAR.ex, "700000000000", "0", "-1", "x", ""),
+      one(name === "pexpireat" ? FAR.pxat : FAR.exat, "33277117420", "0", "-1", "x", "1"),
       maybe(words("nx", "xx", "gt", "lt", "foo")),
       maybe(words("xx", "lt")),
+    ),
+  ),
+  ...(["expire", "pexpire"] as const).map((name) =>
+    cat(
+      word(name),
+      keyed,
+      one(name === "pexpire" ? FAR.px : FAR.ex, "700000000000", "0", "-1", "x", ""),
+      maybe(words("nx", "xx", "foo")),
+      maybe(word("xx")),
     ),
   ),
 ];
