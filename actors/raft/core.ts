@@ -19,8 +19,9 @@ export function step(state: RaftState, event: RaftEvent): RaftEffect[] {
       break;
     case "raft.persisted":
       if (event.token.lastIndex > 0) onLogPersisted(state, event.token, effects);
-      if (event.token.hardState !== undefined && event.token.roleEpoch === state.roleEpoch) {
-        onVotePersisted(state, effects);
+      if (event.token.hardState !== undefined) {
+        state.durableHardState = event.token.hardState;
+        if (event.token.roleEpoch === state.roleEpoch) onVotePersisted(state, effects);
       }
       break;
     case "raft.applied":

@@ -4,7 +4,14 @@
 import { appendNoop } from "./replication.ts";
 import type { RaftEffect, RaftEvent, RaftMessage } from "./protocol.ts";
 import { hasMajority } from "./quorum.ts";
-import { becomeRole, isAlone, minElectionTimeoutMs, persistVote, type RaftState } from "./state.ts";
+import {
+  becomeRole,
+  isAlone,
+  isVoteDurable,
+  minElectionTimeoutMs,
+  persistVote,
+  type RaftState,
+} from "./state.ts";
 
 type VoteRequest = Extract<RaftMessage, { type: "vote.request" }>;
 type VoteReply = Extract<RaftMessage, { type: "vote.reply" }>;
@@ -71,14 +78,16 @@ export function onVoteRequest(
   nowMs: number,
   effects: RaftEffect[],
 ): void {
-  // While an earlier answer waits for the disk, this term must not show yet: the asker retries.
-  if (state.pendingVote !== undefined) return;
+  // While term or vote are on their way to the disk no answer may show them: the asker retries.
+  if (!isVoteDurable(state)) return;
   // A follower that heard a leader, or has just started, keeps its promise for the minimum
   // timeout: leases of the leader rest on it (`safety.md` 17).
   const promised = state.role === "leader" || nowMs - state.heardAtMs < minElectionTimeoutMs;
   if (request.pre) {
     const granted = !promised && request.term > state.term && isUpToDate(state, request);
-    effects.push({ type: "send", message: voteReply(state, request, state.term, granted) });
+    // A grant names the term it was asked for, so that a late one counts in no later poll.
+    const term = granted ? request.term : state.term;
+    effects.push({ type: "send", message: voteReply(state, request, term, granted) });
     return;
   }
   if (promised) return;
@@ -108,6 +117,10 @@ export function onVoteReply(
   nowMs: number,
   effects: RaftEffect[],
 ): void {
+  if (reply.pre && reply.granted) {
+    onPollGranted(state, reply, effects);
+    return;
+  }
   if (reply.term > state.term) {
     becomeRole(state, "follower", reply.term, 0, effects);
     state.heardAtMs = nowMs;
@@ -115,13 +128,18 @@ export function onVoteReply(
     return;
   }
   if (!reply.granted || !state.membership.voters.includes(reply.from)) return;
-  if (reply.pre && state.role === "preCandidate") {
-    state.granted.add(reply.from);
-    if (hasMajority(state.membership.voters, state.granted)) campaign(state, effects);
-  } else if (!reply.pre && state.role === "candidate" && reply.term === state.term) {
+  if (state.role === "candidate" && reply.term === state.term) {
     state.granted.add(reply.from);
     winIfElected(state, effects);
   }
+}
+
+/** Its term is the one the poll was about, which nobody has reached yet. */
+function onPollGranted(state: RaftState, reply: VoteReply, effects: RaftEffect[]): void {
+  if (state.role !== "preCandidate" || reply.term !== state.term + 1) return;
+  if (!state.membership.voters.includes(reply.from)) return;
+  state.granted.add(reply.from);
+  if (hasMajority(state.membership.voters, state.granted)) campaign(state, effects);
 }
 
 function winIfElected(state: RaftState, effects: RaftEffect[]): void {

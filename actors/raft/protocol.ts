@@ -28,6 +28,7 @@ export type RaftMessage =
       readonly type: "vote.reply";
       readonly from: number;
       readonly to: number;
+      /** The sender's term; that of the request when a pre-vote is granted. */
       readonly term: number;
       readonly pre: boolean;
       readonly granted: boolean;

@@ -48,6 +48,8 @@ export interface RaftState {
   readonly matched: Map<number, number>;
   /** When this replica last heard a leader, granted a vote or started, monotonic ms. */
   heardAtMs: number;
+  /** Term and vote as the disk is known to hold them; behind `term` and `vote` while a write is under way. */
+  durableHardState: HardState;
   /** Vote reply that waits until the vote is durable. */
   pendingVote: RaftMessage | undefined;
 }
@@ -72,6 +74,7 @@ export function startState(start: ReplicaStart): RaftState {
     granted: new Set(),
     matched: new Map(),
     heardAtMs: start.nowMs,
+    durableHardState: start.hardState,
     pendingVote: undefined,
   };
 }
@@ -79,6 +82,11 @@ export function startState(start: ReplicaStart): RaftState {
 /** True when no other voter was ever named: nobody can hold a promise of this replica (`safety.md` 17). */
 export function isAlone(state: RaftState): boolean {
   return state.membership.voters.length === 1 && state.membership.voters[0] === state.replicaId;
+}
+
+/** False while term or vote are on their way to the disk: until then nobody may see them. */
+export function isVoteDurable({ durableHardState, term, vote }: RaftState): boolean {
+  return durableHardState.term === term && durableHardState.vote === vote;
 }
 
 /** Changes role and term in one step and tells the shell; everything of the old role is void. */
