@@ -33,6 +33,8 @@ export interface NodeOptions {
   /** CONFIG parameters by Redis' names that differ from the defaults. */
   readonly settings: Readonly<Record<string, string>>;
   readonly recordCacheBytes: number;
+  /** How long applied entries may gather before they go to the engine; default 0. */
+  readonly applyDelayMs?: number;
   /** How long replies under way may take when the node stops. */
   readonly drainMs: number;
   readonly pureActors: boolean;

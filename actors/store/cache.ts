@@ -13,6 +13,7 @@ const absent = Symbol("absent");
 /** Records by cache key (data id, slot and key in one string; see `region.ts`). */
 export class RecordCache {
   readonly #entries: LRUCache<string, KeyRecord | typeof absent>;
+  #prefixes = 0;
 
   /** `maxBytes` bounds keys, values and bookkeeping together, roughly. */
   constructor(maxBytes: number) {
@@ -25,23 +26,20 @@ export class RecordCache {
     return found === absent ? null : found;
   }
 
-  /**
-   * Keeps a copy: the bytes handed in may be a view of a whole socket chunk or log entry, and a
-   * small hot value must not keep that alive.
-   */
+  /** Keeps the record as it is: its bytes must be its own, not a view of a socket's chunk. */
   set(key: string, record: KeyRecord | null): void {
     if (record === null) {
       this.#entries.set(key, absent, { size: entryOverheadBytes + key.length });
       return;
     }
     const size = entryOverheadBytes + key.length + ("bytes" in record ? record.bytes.length : 0);
-    this.#entries.set(
-      key,
-      "bytes" in record ? { ...record, bytes: Buffer.from(record.bytes) } : record,
-      {
-        size,
-      },
-    );
+    this.#entries.set(key, record, { size });
+  }
+
+  /** A prefix for cache keys that nobody has had: what was cached under another is not found. */
+  freshPrefix(): string {
+    const number = ++this.#prefixes;
+    return String.fromCharCode(number >>> 16, number & 0xffff);
   }
 
   delete(key: string): void {

@@ -9,6 +9,7 @@ import type { Clock } from "../system/clock.ts";
 import { hot } from "../system/hot.ts";
 import type { Turn } from "../system/turn.ts";
 import type { StoreHandles } from "./handles.ts";
+import { EngineReader } from "./reader.ts";
 import { EngineWriter, type ApplyJob } from "./writer.ts";
 
 /** What the engine actor is given. */
@@ -17,6 +18,8 @@ export interface EngineInput {
   readonly handles: StoreHandles;
   readonly turn: Turn;
   readonly clock: Clock;
+  /** How long applied entries may gather before they go to the engine; 0 = not at all. */
+  readonly applyDelayMs: number;
   /** Hears the first failed write or a failed open; the process must end (`safety.md` 3). */
   readonly onFatal: (error: Error) => void;
 }
@@ -58,10 +61,11 @@ const machine = setup({
           target: "running",
           actions: [
             ({ context, event }) => {
-              const { handles, turn, clock, onFatal } = context.input;
+              const { handles, turn, clock, applyDelayMs, onFatal } = context.input;
               const engine = event.output;
-              context.writer = new EngineWriter(engine, turn, () => clock.monotonicMs(), onFatal);
-              handles.setEngine({ engine, writer: context.writer });
+              context.writer = new EngineWriter(engine, turn, clock, applyDelayMs, onFatal);
+              const reader = new EngineReader(engine, turn, onFatal);
+              handles.setEngine({ engine, writer: context.writer, reader });
             },
             sendParent({ type: "child.ready", id: "engine" }),
           ],

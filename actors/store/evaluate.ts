@@ -105,6 +105,13 @@ export class Evaluator implements TurnTask {
     );
   }
 
+  /** Something waits until the engine has caught up. */
+  get waitsForApply(): boolean {
+    if (this.#walks.isWaiting || this.#backlogBytes > backlogBytesMax / 8) return true;
+    for (const { stream } of this.#parked) if (stream !== undefined) return true;
+    return false;
+  }
+
   /** Commands that wait for anything at all. */
   get pending(): number {
     return this.#queue.length + this.#blocked.length + this.#parked.size + this.#outbox.size;
@@ -262,6 +269,15 @@ export class Evaluator implements TurnTask {
     for (const missing of this.#missingRecords(request)) this.#plan.want(missing, undefined);
   }
 
+  /** Whether every key's record is in memory; asking first is cheaper than a throw. */
+  #hasRecords({ keyPositions, args, db }: RegionRequest, keyspace: Keyspace): boolean {
+    for (const position of keyPositions) {
+      const key = args[position];
+      if (key !== undefined && !keyspace.knows(db, key)) return false;
+    }
+    return true;
+  }
+
   #missingRecords(request: RegionRequest): Missing[] {
     const keyspace = this.#batch();
     const slot = keyspace.slotOf(request.db);
@@ -294,6 +310,13 @@ export class Evaluator implements TurnTask {
   #evaluate(request: RegionRequest, parked: Parked | undefined): void {
     const keyspace = this.#batch();
     const { counters } = this.#ports;
+    const { memory } = this;
+    memory.found = parked?.found;
+    memory.readIndex = 0;
+    if (parked === undefined && !this.#hasRecords(request, keyspace)) {
+      this.#park(request, undefined, []);
+      return;
+    }
     const isWrite = request.command.flags.includes("write");
     if (isWrite && this.#ports.handles.journal?.full === true) {
       request.settle(
@@ -301,9 +324,6 @@ export class Evaluator implements TurnTask {
       );
       return;
     }
-    const { memory } = this;
-    memory.found = parked?.found;
-    memory.readIndex = 0;
     keyspace.begin(parked?.stream?.staged);
     let reply: Reply;
     try {
@@ -324,10 +344,18 @@ export class Evaluator implements TurnTask {
     counters.commands++;
     if (keyspace.hidExpired) counters.expiredKeys++;
     const wrote = keyspace.commandBytes > 0;
-    // What the batch wrote before may have been read: its entry is the next one.
-    const index = keyspace.effects.length > 0 ? this.#host.lastIndex + 1 : memory.readIndex;
-    this.#outbox.put(index, request, reply, wrote);
+    this.#outbox.put(this.#dependsOn(request, keyspace, wrote), request, reply, wrote);
     if (keyspace.effectBytes > entrySoftBytes) this.#close();
+  }
+
+  /** The log index that has to be committed before the command's reply may leave. */
+  #dependsOn({ keyPositions }: RegionRequest, keyspace: Keyspace, wrote: boolean): number {
+    const { lastIndex } = this.#host;
+    // The batch's own entry is the next one.
+    if (wrote || keyspace.readBatch) return lastIndex + 1;
+    if (keyPositions.length > 0) return this.memory.readIndex;
+    // Without keys it read the region's counters, which everything appended has moved.
+    return keyspace.isWriting ? lastIndex + 1 : lastIndex;
   }
 
   /** A bug in a command: evaluation is pure, so nothing has happened and nobody else is harmed. */
@@ -367,11 +395,8 @@ export class Evaluator implements TurnTask {
   }
 
   #read(fetch: Fetch): void {
-    const engine = this.#ports.handles.engine?.engine;
-    if (engine === undefined) return;
-    fetch.read(engine).then(
-      (values) => this.#host.tellSelf({ type: "region.fetched", fetch, values }),
-      (error: unknown) => this.#ports.onFatal(error as Error),
+    this.#ports.handles.engine?.reader.read(fetch.nextKeys(), (values) =>
+      this.#host.tellSelf({ type: "region.fetched", fetch, values }),
     );
   }
 

@@ -1,7 +1,6 @@
 // What a batch of commands lacked in memory, gathered so that one read of the engine brings it all:
 // records and chunks by name, each with the commands that wait for it.
 
-import type { Engine } from "../../storage/engine.ts";
 import type { KeyRecord } from "../../storage/keyspace/records.ts";
 import { decodeRecord } from "../../storage/keyspace/record-codec.ts";
 import type { Missing } from "../../storage/keyspace/keyspace.ts";
@@ -66,12 +65,12 @@ export class Fetch {
     return this.#next >= this.#wanted.length;
   }
 
-  /** Reads the next slice. */
-  read(engine: Engine): Promise<Array<Buffer | undefined>> {
+  /** Physical keys of the next slice. */
+  nextKeys(): readonly Buffer[] {
     this.#keys = this.#wanted
       .slice(this.#next, this.#next + sliceKeys)
       .map(({ missing }) => this.#physicalKey(missing));
-    return engine.getMany(this.#keys);
+    return this.#keys;
   }
 
   /**

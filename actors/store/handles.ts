@@ -4,12 +4,14 @@
 
 import type { Engine } from "../../storage/engine.ts";
 import type { Journal } from "../../storage/journal/types.ts";
+import type { EngineReader } from "./reader.ts";
 import type { EngineWriter } from "./writer.ts";
 
 /** The engine actor's part. */
 export interface EngineHandle {
   readonly engine: Engine;
   readonly writer: EngineWriter;
+  readonly reader: EngineReader;
 }
 
 /** Filled by the engine and log actors; read by everyone started after them. */

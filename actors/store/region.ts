@@ -260,6 +260,7 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
         applied: { index: last.index, term: last.term },
         ...(state === undefined ? {} : { state }),
         sync,
+        lazy: this.#serving && !this.#evaluator.waitsForApply,
         onDone: () => {
           this.#send({ type: "raft.applied", index: last.index });
           if (hasGarbage) this.#ports.onGarbage();

@@ -24,6 +24,8 @@ export interface StoreOptions {
   readonly hashTags: boolean;
   readonly pureActors: boolean;
   readonly recordCacheBytes: number;
+  /** How long applied entries may gather before they go to the engine; default 0. */
+  readonly applyDelayMs?: number;
   readonly engine: EngineOpener;
   readonly journal: JournalOpener;
   readonly turn: Turn;
@@ -70,6 +72,7 @@ export class Store {
   spec(): ChildSpec {
     const { clock, turn, random, nodeId, positions, hashTags, pureActors } = this.#options;
     const { handles, directory, cache, counters } = this;
+    const { applyDelayMs = 0 } = this.#options;
     const onFatal = (error: Error): void => this.#options.onFatal(error);
     const region = {
       handles,
@@ -85,7 +88,7 @@ export class Store {
         this.#options.log.error("a command failed by a bug", { command, error }),
     };
     return storeSpec({
-      engine: { opener: this.#options.engine, handles, turn, clock, onFatal },
+      engine: { opener: this.#options.engine, handles, turn, clock, applyDelayMs, onFatal },
       log: { opener: this.#options.journal, handles, turn, onFatal },
       server: {
         nodeId,

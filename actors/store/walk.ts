@@ -49,7 +49,15 @@ export class Walks {
     this.#running.add(walk);
     const index = this.#host.lastIndex;
     if (this.#host.appliedIndex >= index) this.#start(walk, nowMs);
-    else this.#waiting.push({ walk, index });
+    else {
+      this.#waiting.push({ walk, index });
+      this.#ports.handles.engine?.writer.hurry();
+    }
+  }
+
+  /** A walk waits until the engine has caught up. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
   }
 
   applied(index: number): void {

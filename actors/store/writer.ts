@@ -5,7 +5,11 @@
 import { DiskError } from "../../storage/errors.ts";
 import type { Engine, WriteOperation } from "../../storage/engine.ts";
 import { appliedKey, encodeApplied, markerKey } from "../../storage/local-records.ts";
+import type { Clock, TimerId } from "../system/clock.ts";
 import type { Turn, TurnTask } from "../system/turn.ts";
+
+/** Lazy jobs wait no longer once they have this many operations. */
+const lazyOperationsMax = 1024;
 
 /** What one region wants applied; jobs of a region are submitted in log order. */
 export interface ApplyJob {
@@ -17,6 +21,8 @@ export interface ApplyJob {
   readonly state?: WriteOperation;
   /** Flush, and other changes that must not be redone, want a synced batch. */
   readonly sync: boolean;
+  /** Nobody waits for it: it may be gathered with what follows for some milliseconds. */
+  readonly lazy?: boolean;
   /** The batch holding this job has been written. */
   onDone(): void;
 }
@@ -32,11 +38,14 @@ export interface WriterStatistics {
 export class EngineWriter implements TurnTask {
   readonly #engine: Engine;
   readonly #turn: Turn;
-  readonly #monotonicMs: () => number;
+  readonly #clock: Clock;
+  readonly #lazyMs: number;
   readonly #onFatal: (error: Error) => void;
   readonly #applied = new Map<number, { index: number; term: number }>();
   #queue: ApplyJob[] = [];
   #markers: Array<(applied: ReadonlyMap<number, { index: number; term: number }>) => void> = [];
+  #queuedOperations = 0;
+  #timer: TimerId;
   #inFlight = false;
   #deferred = false;
   #idle: Array<() => void> = [];
@@ -50,19 +59,40 @@ export class EngineWriter implements TurnTask {
   constructor(
     engine: Engine,
     turn: Turn,
-    monotonicMs: () => number,
+    clock: Clock,
+    lazyMs: number,
     onFatal: (error: Error) => void,
   ) {
     this.#engine = engine;
     this.#turn = turn;
-    this.#monotonicMs = monotonicMs;
+    this.#clock = clock;
+    this.#lazyMs = lazyMs;
     this.#onFatal = onFatal;
   }
 
+  /**
+   * Queues a job. Replies do not wait for the engine (the log has it, the overlay serves it), so
+   * lazy jobs gather until `lazyMs` have passed or there are many: one batch then costs a call, two
+   * position records a region and a wake-up of a pool thread instead of some of each per turn.
+   */
   submit(job: ApplyJob): void {
     this.#queue.push(job);
-    this.#deferRun();
+    this.#queuedOperations += job.operations.length;
+    if (job.lazy !== true || this.#lazyMs === 0 || this.#queuedOperations >= lazyOperationsMax) {
+      this.hurry();
+    } else if (this.#timer === undefined && !this.#deferred && !this.#inFlight) {
+      this.#timer = this.#clock.setTimeout(this.hurry, this.#lazyMs);
+    }
   }
+
+  /** Somebody waits for what is queued: write it at the end of this turn. */
+  readonly hurry = (): void => {
+    if (this.#timer !== undefined) {
+      this.#clock.clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+    if (this.#queue.length > 0 || this.#markers.length > 0) this.#deferRun();
+  };
 
   /** What a region had applied before this process: makes it part of the next marker. */
   recovered(regionId: number, index: number, term: number): void {
@@ -75,7 +105,7 @@ export class EngineWriter implements TurnTask {
    */
   marker(done: (applied: ReadonlyMap<number, { index: number; term: number }>) => void): void {
     this.#markers.push(done);
-    this.#deferRun();
+    this.hurry();
   }
 
   /** Resolves when nothing waits and nothing is in flight. */
@@ -83,6 +113,7 @@ export class EngineWriter implements TurnTask {
     if (!this.#inFlight && this.#queue.length === 0 && this.#markers.length === 0) {
       return Promise.resolve();
     }
+    this.hurry();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
@@ -99,6 +130,7 @@ export class EngineWriter implements TurnTask {
     const jobs = this.#queue;
     const markers = this.#markers;
     this.#queue = [];
+    this.#queuedOperations = 0;
     this.#markers = [];
     const sync = markers.length > 0 || jobs.some((job) => job.sync);
     const operations = this.#gather(jobs, sync);
@@ -109,13 +141,13 @@ export class EngineWriter implements TurnTask {
     }
     const marked = sync ? new Map(this.#applied) : undefined;
     this.#inFlight = true;
-    const startedMs = this.#monotonicMs();
+    const startedMs = this.#clock.monotonicMs();
     this.#engine.write(operations, { sync }).then(
       () => {
         this.statistics.batches++;
         if (sync) this.statistics.syncedBatches++;
         this.statistics.operations += operations.length;
-        this.statistics.lastBatchSeconds = (this.#monotonicMs() - startedMs) / 1000;
+        this.statistics.lastBatchSeconds = (this.#clock.monotonicMs() - startedMs) / 1000;
         this.#inFlight = false;
         for (const job of jobs) job.onDone();
         if (marked !== undefined) for (const done of markers) done(marked);

@@ -87,8 +87,13 @@ export class Keyspace implements ChunkStore {
   readonly #positions: KeyPositions;
   readonly #batch: Batch;
   readonly #views: KeyspaceView[] = [];
+  /** The command since `begin` saw a record that this batch wrote. */
+  readBatch = false;
   #nameOf: Buffer = emptyValue;
   #name = "";
+  #peeked: KeyRecord | null | undefined;
+  #peekedKey: Buffer | undefined;
+  #peekedSlot = 0;
 
   /** `state` is copied. `nowMs` = max(wall clock, overlay's now, state.maxNowMs). */
   constructor(source: RecordSource, positions: KeyPositions, state: RegionState, nowMs: number) {
@@ -101,6 +106,11 @@ export class Keyspace implements ChunkStore {
   /** Effects of all commands so far, in order. */
   get effects(): readonly Effect[] {
     return this.#batch.effects;
+  }
+
+  /** Whether the batch will be an entry at all. */
+  get isWriting(): boolean {
+    return this.#batch.effects.length > 0 || this.#batch.stateChanged;
   }
 
   /** About the bytes those effects take in an entry. */
@@ -122,6 +132,11 @@ export class Keyspace implements ChunkStore {
     return this.#batch.hidExpired;
   }
 
+  /** Slots that flushes of this batch left: busy until they are cleared. */
+  get leftSlots(): ReadonlySet<number> {
+    return this.#batch.leftSlots;
+  }
+
   /** The counters after the batch when they differ from before, a copy. */
   changedState(): RegionState | undefined {
     const { state, stateChanged } = this.#batch;
@@ -137,6 +152,7 @@ export class Keyspace implements ChunkStore {
 
   begin(staged?: StagedWrite): void {
     if (this.missing.length > 0) this.missing = [];
+    this.readBatch = false;
     this.#batch.mark(staged);
   }
 
@@ -164,6 +180,7 @@ export class Keyspace implements ChunkStore {
   chunk(position: number, oid: number, chunkNo: number): Buffer | null | undefined {
     let chunk = this.#batch.chunk(oid, chunkNo);
     if (chunk === undefined) chunk = this.source.peekChunk(position, oid, chunkNo);
+    else this.readBatch = true;
     if (chunk === undefined) this.missing.push({ type: "chunk", position, oid, chunkNo });
     return chunk;
   }
@@ -193,17 +210,39 @@ export class Keyspace implements ChunkStore {
     return this.#batch.state.slots[db] ?? db;
   }
 
+  /** Whether the key's record is in memory. What it finds is kept for a `find` that follows. */
+  knows(db: number, key: Buffer): boolean {
+    const slot = this.slotOf(db);
+    const name = this.nameOf(key);
+    if (this.#batch.record(slot, name) !== undefined) return true;
+    this.#peeked = this.source.peek(slot, name, key);
+    this.#peekedKey = key;
+    this.#peekedSlot = slot;
+    return this.#peeked !== undefined;
+  }
+
+  /** The record of a key that this batch has not written; the look-up of `knows` is used once. */
+  #peek(slot: number, name: string, key: Buffer): KeyRecord | null | undefined {
+    if (key !== this.#peekedKey || slot !== this.#peekedSlot) {
+      return this.source.peek(slot, name, key);
+    }
+    this.#peekedKey = emptyValue;
+    return this.#peeked;
+  }
+
   /** The live record; the removal of an expired one joins the effects. Throws Miss. */
   find(db: number, key: Buffer): KeyRecord | undefined {
     const slot = this.slotOf(db);
     const name = this.nameOf(key);
     let record = this.#batch.record(slot, name);
     if (record === undefined) {
-      record = this.source.peek(slot, name, key);
+      record = this.#peek(slot, name, key);
       if (record === undefined) {
         this.missing.push({ type: "record", slot, name, key });
         throw miss;
       }
+    } else {
+      this.readBatch = true;
     }
     if (record === null) return undefined;
     if (record.expireAtMs !== 0 && record.expireAtMs <= this.nowMs) {
@@ -259,7 +298,7 @@ export class Keyspace implements ChunkStore {
   freeSlot(): number | undefined {
     const used = new Set(this.#batch.state.slots);
     for (let slot = 0; slot < slotCount; slot += 1) {
-      const free = !used.has(slot) && !this.#batch.hasLeft(slot);
+      const free = !used.has(slot) && !this.#batch.leftSlots.has(slot);
       if (free && this.source.slotIsClean(slot)) return slot;
     }
     return undefined;
