@@ -11,7 +11,10 @@ export interface ReplicaHost<Event> {
   /** Brings the replica to its durable past; resolves when it may take part. */
   open(): Promise<void>;
   handle(event: Event): void;
-  /** The replica ends, by order or by failure: answer what waits, touch nothing any more. */
+  /**
+   * The replica ends, by order or by failure: answer what waits, touch nothing any more. May be
+   * called again; only the first reason counts.
+   */
   abandon(reason: string): void;
 }
 
@@ -26,25 +29,20 @@ export type ReplicaChartEvent =
 /** Builds the host for one incarnation; `send` reaches the actor itself. */
 export type CreateHost<Event> = (send: (event: Event) => void) => ReplicaHost<Event>;
 
-/**
- * The replica's actor logic. Its input is the host's constructor: each incarnation gets a new host.
- * A throw anywhere in the host fails the actor after `abandon`, and its supervisor restarts it.
- */
-export function replicaLogic<Event extends { readonly type: string }>(
-  isHostEvent: (event: { readonly type: string }) => event is Event,
-  pure: boolean,
-) {
-  interface Context {
-    readonly host: ReplicaHost<Event>;
-    /** The role the chart shows. */
-    shown: Role;
-  }
-  const machine = setup({
-    types: {} as {
-      context: Context;
-      events: ReplicaChartEvent;
-      input: CreateHost<Event>;
-    },
+interface Context<Event> {
+  readonly host: ReplicaHost<Event>;
+  /** The role the chart shows. */
+  shown: Role;
+}
+
+function replicaChart<Event extends { readonly type: string }>() {
+  const types = {} as {
+    context: Context<Event>;
+    events: ReplicaChartEvent;
+    input: CreateHost<Event>;
+  };
+  return setup({
+    types,
     actors: {
       open: fromPromise<void, ReplicaHost<Event>>(({ input }) => input.open()),
     },
@@ -85,18 +83,24 @@ export function replicaLogic<Event extends { readonly type: string }>(
       stopped: { type: "final" },
     },
   });
-  return hot(
-    machine,
+}
+
+/**
+ * The replica's actor logic. Its input is the host's constructor: each incarnation gets a new host.
+ * However the replica ends (order, a throw of the host, an open that failed, a kill), its host is
+ * abandoned first, so that nobody waits for an answer of the dead.
+ */
+export function replicaLogic<Event extends { readonly type: string }>(
+  isHostEvent: (event: { readonly type: string }) => event is Event,
+  pure: boolean,
+) {
+  const chart = hot(
+    replicaChart<Event>(),
     {
       isHot: isHostEvent,
       step: (context, event) => {
         const { host } = context;
-        try {
-          host.handle(event);
-        } catch (error) {
-          host.abandon(error instanceof Error ? error.message : String(error));
-          throw error;
-        }
+        host.handle(event);
         if (host.role === context.shown) return undefined;
         context.shown = host.role;
         return { type: `role.${host.role}` as const };
@@ -104,4 +108,17 @@ export function replicaLogic<Event extends { readonly type: string }>(
     },
     pure,
   );
+  type Transition = typeof chart.transition;
+  const transition: Transition = (snapshot, event, scope) => {
+    try {
+      const next = chart.transition(snapshot, event, scope);
+      if (next.status !== "active") next.context.host.abandon("the replica was stopped");
+      return next;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      snapshot.context.host.abandon(reason);
+      throw error;
+    }
+  };
+  return Object.create(chart, { transition: { value: transition } }) as typeof chart;
 }

@@ -19,6 +19,6 @@ export function quorumIndex(
 ): number {
   // The one-voter group is every region of a single node: no sort on its hot path.
   if (voters.length === 1) return matched.get(voters[0] ?? 0) ?? 0;
-  const indexes = voters.map((voter) => matched.get(voter) ?? 0).sort((a, b) => b - a);
+  const indexes = voters.map((voter) => matched.get(voter) ?? 0).toSorted((a, b) => b - a);
   return indexes[majority(voters) - 1] ?? 0;
 }
