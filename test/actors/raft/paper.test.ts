@@ -28,6 +28,13 @@ function only<T>(items: readonly T[]): T {
   return items[0]!;
 }
 
+/** A single voter that has just won its election. */
+const alone = () => {
+  const state = start({ membership: { voters: [1] } });
+  const noop = persistAll(state, tick(state));
+  return { state, noop };
+};
+
 describe("5.1 terms", () => {
   test("a reply with a higher term makes a leader a follower of that term", () => {
     const state = start();
@@ -285,12 +292,6 @@ describe("thesis 9.6 pre-vote and 4.2.3 promises", () => {
 });
 
 describe("5.3 log replication", () => {
-  const alone = () => {
-    const state = start({ membership: { voters: [1] } });
-    const noop = persistAll(state, tick(state));
-    return { state, noop };
-  };
-
   test("a leader's term opens with a no-op behind its last entry", () => {
     const hardState = { term: 2, vote: 3 };
     const state = start({ hardState, appliedIndex: 4, appliedTerm: 1, terms: [1, 2] });
@@ -473,6 +474,8 @@ describe("8 client interaction", () => {
     expect(isServing(state)).toBe(true);
     persistAll(state, receive(state, reply(5, { granted: false })));
     expect(isServing(state)).toBe(false);
+    expect(state.noopIndex).toBe(0);
+    expect(state.matched.size).toBe(0);
     elect(state);
     expect(state.role).toBe("leader");
     expect(isServing(state)).toBe(false);
