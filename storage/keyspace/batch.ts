@@ -115,8 +115,8 @@ export class Batch {
     return this.#fresh.has(oid) ? null : undefined;
   }
 
-  hasLeft(slot: number): boolean {
-    return this.#left.has(slot);
+  get leftSlots(): ReadonlySet<number> {
+    return this.#left;
   }
 
   /** Visits the records (null = removed) and chunks this batch leaves, for the region's overlay. */

@@ -129,6 +129,13 @@ export class DatabaseView implements KeyspaceView {
   }
 
   flushDb(): boolean {
+    const { counts } = this.#batch.state;
+    if ((counts[this.db] ?? 0) === 0) return true;
+    // With nothing else in the region the whole of it goes, and no slot has to be cleared by keys.
+    if (counts.every((count, db) => count === 0 || db === this.db)) {
+      this.#batch.flushAll();
+      return true;
+    }
     const slot = this.#keyspace.freeSlot();
     if (slot === undefined) return false;
     this.#batch.flushDb(this.db, slot);
@@ -136,7 +143,7 @@ export class DatabaseView implements KeyspaceView {
   }
 
   flushAll(): void {
-    this.#batch.flushAll();
+    if (this.#batch.state.counts.some((count) => count > 0)) this.#batch.flushAll();
   }
 
   random(): number {

@@ -289,18 +289,42 @@ describe("keyspace", () => {
     const keyspace = region.keyspace(start);
     const [name] = keys as [Buffer];
     const steps = [
+      (view: KeyspaceView): unknown => view.select(1).setString(name, name, { expireAtMs: 0 }),
       (view: KeyspaceView): unknown => view.setString(name, name, { expireAtMs: 0 }),
       (view: KeyspaceView): unknown => view.flushDb(),
+      (view: KeyspaceView): unknown => view.setString(name, name, { expireAtMs: 0 }),
       (view: KeyspaceView): unknown => view.flushDb(),
     ];
     for (const one of steps) region.attempt(keyspace, 0, one);
     expect(keyspace.changedState()?.slots[0]).toBe(17);
   });
 
+  test("flushes what is empty without an effect, and what is alone as a whole", () => {
+    const region = new MemoryRegion();
+    const [name] = keys as [Buffer];
+    const set = (view: KeyspaceView): void => view.setString(name, name, { expireAtMs: 0 });
+    const types = (db: number, body: (view: KeyspaceView) => unknown): string[] => {
+      region.run(start, db, body);
+      return region.effects.map(({ type }) => type);
+    };
+    expect(types(0, (view) => view.flushDb())).toEqual([]);
+    expect(types(0, (view) => view.flushAll())).toEqual([]);
+    region.run(start, 0, set);
+    expect(types(1, (view) => view.flushDb())).toEqual([]);
+    expect(types(0, (view) => view.flushDb())).toEqual(["flushAll"]);
+    region.run(start, 0, set);
+    region.run(start, 1, set);
+    expect(types(0, (view) => view.flushDb())).toEqual(["flushDb"]);
+    expectConsistent(region);
+    expect(types(2, (view) => view.flushAll())).toEqual(["flushAll"]);
+    expect(types(1, (view) => view.flushDb())).toEqual([]);
+  });
+
   test("refuses a flush when no slot is clean", () => {
     const region = new MemoryRegion();
     region.state.slots = Array.from({ length: 16 }, (_, db) => db + 24);
     for (let slot = 0; slot < 24; slot += 1) region.state.slots.push(slot);
+    region.state.counts.fill(1);
     expect(region.run(start, 0, (view) => view.flushDb())).toBe(false);
     expect(region.effects).toEqual([]);
   });
