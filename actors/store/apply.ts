@@ -21,8 +21,10 @@ import type { DataIds } from "./data-ids.ts";
 export interface AppliedState {
   meta: RegionMeta;
   counters: RegionState;
-  /** No key of the region expires before this instant, Unix ms; Infinity = none does. */
+  /** No key in the engine expires before this instant, Unix ms; Infinity = none does. */
   nextExpiryMs: number;
+  /** Slots of the current dataId that a flush left and the sweeper has not cleared. */
+  uncleared: Set<number>;
 }
 
 /** What applying a run of entries amounts to. */
@@ -34,6 +36,8 @@ export interface AppliedRun {
   readonly sync: boolean;
   /** A flush or drop left something for the sweeper. */
   readonly hasGarbage: boolean;
+  /** Earliest expiry among the keys it put; counts once the engine holds them. */
+  readonly nextExpiryMs: number;
 }
 
 /** dataId of META, SUB and TTL of a region. One extent until regions split. */
@@ -68,6 +72,7 @@ class Run {
   #stateChanged = false;
   #sync = false;
   #hasGarbage = false;
+  #nextExpiryMs = Infinity;
 
   constructor(applied: AppliedState, dataIds: DataIds) {
     this.#applied = applied;
@@ -113,6 +118,7 @@ class Run {
       state: this.#stateChanged ? stateOperation(this.#applied) : undefined,
       sync: this.#sync,
       hasGarbage: this.#hasGarbage,
+      nextExpiryMs: this.#nextExpiryMs,
     };
   }
 
@@ -120,7 +126,7 @@ class Run {
     const key = reader.physicalKey(dataId);
     if (key[0] === spaces.ttl) {
       const expireAtMs = key.readUIntBE(5, 6);
-      if (expireAtMs < this.#applied.nextExpiryMs) this.#applied.nextExpiryMs = expireAtMs;
+      if (expireAtMs < this.#nextExpiryMs) this.#nextExpiryMs = expireAtMs;
     }
     this.#operations.push({ type: "put", key, value: reader.stored });
   }
@@ -138,7 +144,7 @@ class Run {
     const dataId = this.#dataIds.take();
     const extents = meta.extents.map((extent) => ({ ...extent, dataId }));
     this.#applied.meta = { ...meta, extents };
-    this.#applied.nextExpiryMs = Infinity;
+    this.#applied.uncleared = new Set();
     this.#operations.push(this.#dataIds.record(), regionMetaOperation(this.#applied.meta));
     this.#pendingClear({ dataId: oldDataId });
     this.#sync = true;
@@ -148,6 +154,7 @@ class Run {
   #flushSlot(slot: number): void {
     const { meta } = this.#applied;
     this.#pendingClear({ dataId: dataIdOfRegion(meta), slot });
+    this.#applied.uncleared.add(slot);
     this.#sync = true;
   }
 

@@ -128,6 +128,7 @@ export class Evaluator implements TurnTask {
     this.#counters = copyCounters(applied.counters);
     this.#nowMs = applied.counters.maxNowMs;
     this.memory.reset(dataIdOfRegion(applied.meta), this.#host.appliedIndex);
+    this.memory.uncleared = applied.uncleared;
     this.#outbox.committed(this.#host.appliedIndex);
     this.#defer();
   }
@@ -172,7 +173,9 @@ export class Evaluator implements TurnTask {
   }
 
   applied(index: number): void {
-    this.memory.setDataId(dataIdOfRegion(this.#host.applied.meta));
+    const { meta, uncleared } = this.#host.applied;
+    this.memory.setDataId(dataIdOfRegion(meta));
+    this.memory.uncleared = uncleared;
     this.memory.applied(index);
     let done = 0;
     for (const { index: entry, bytes } of this.#backlog) {
@@ -196,7 +199,9 @@ export class Evaluator implements TurnTask {
 
   /** A slice has come from the engine. */
   fetched({ fetch, values }: RegionFetched): void {
-    const ready = fetch.deliver(values, (name, record) => this.memory.fetched(name, record));
+    const ready = fetch.deliver(values, (name, record) =>
+      this.memory.fetched(name, fetch, record),
+    );
     for (const waiter of ready)
       if (this.#parked.has(waiter as Parked)) this.#unpark(waiter as Parked);
     if (!fetch.done) this.#read(fetch);
@@ -231,7 +236,11 @@ export class Evaluator implements TurnTask {
     if (!this.#locks.isFree) this.#locks.clear();
     for (const { request } of this.#parked) this.#locks.hold(request);
     for (const parked of ready) this.#evaluate(parked.request, parked);
-    for (const event of waiting) this.#consider(event);
+    for (const event of waiting) {
+      // What no longer fits waits as it stands, so that nothing overtakes it.
+      if (this.#backlogBytes > backlogBytesMax) this.#blocked.push(event);
+      else this.#consider(event);
+    }
     this.#close();
     this.#pumpStreams();
     if (!this.#plan.isEmpty) this.#startFetch();
@@ -388,7 +397,7 @@ export class Evaluator implements TurnTask {
     const fetch = this.#plan.take(
       dataIdOfRegion(this.#host.applied.meta),
       this.#ports.positions,
-      (name) => this.memory.fetching(name),
+      (name, of) => this.memory.fetching(name, of),
     );
     this.#ports.counters.fetches++;
     this.#read(fetch);
@@ -475,12 +484,7 @@ export class Evaluator implements TurnTask {
     const extra = this.#extraEffects;
     if (keyspace.effects.length === 0 && extra.length === 0 && state === undefined) return;
     encoder.reset(keyspace.nowMs);
-    for (const effect of keyspace.effects) {
-      encoder.effect(effect);
-      if (effect.type === "flushDb") {
-        this.memory.slotLeft(this.#counters?.slots[effect.db] ?? effect.db);
-      }
-    }
+    for (const effect of keyspace.effects) encoder.effect(effect);
     for (const effect of extra) encoder.effect(effect);
     if (extra.length > 0) this.#extraEffects = [];
     if (state !== undefined) {

@@ -133,9 +133,15 @@ export class FetchPlan {
   }
 
   /** Takes the plan as one fetch and starts a new one; `onRecord` hears every record in it. */
-  take(dataId: number, positions: Positions, onRecord: (name: string) => void): Fetch {
-    for (const [name, { missing }] of this.#wanted) if (missing.type === "record") onRecord(name);
+  take(
+    dataId: number,
+    positions: Positions,
+    onRecord: (name: string, fetch: Fetch) => void,
+  ): Fetch {
     const fetch = new Fetch([...this.#wanted.values()], dataId, positions);
+    for (const [name, { missing }] of this.#wanted) {
+      if (missing.type === "record") onRecord(name, fetch);
+    }
     this.#wanted.clear();
     return fetch;
   }

@@ -6,7 +6,7 @@ import type { RegionState } from "../../storage/keyspace/effects.ts";
 import type { Keyspace, Missing, RecordSource } from "../../storage/keyspace/keyspace.ts";
 import type { KeyRecord } from "../../storage/keyspace/records.ts";
 import type { RecordCache } from "./cache.ts";
-import { chunkName, recordName, type Found } from "./fetch.ts";
+import { chunkName, recordName, type Fetch, type Found } from "./fetch.ts";
 import { Overlay } from "./overlay.ts";
 
 export class RegionMemory implements RecordSource {
@@ -18,11 +18,12 @@ export class RegionMemory implements RecordSource {
   readonly #random: () => number;
   readonly #records = new Overlay<KeyRecord | null>();
   readonly #chunks = new Overlay<Buffer>();
-  /** Records on their way from the engine; a write of one voids its ticket (`safety.md` 22). */
-  readonly #tickets = new Set<string>();
-  /** Slots that a flush left and the sweeper has not cleared, and how often each was cleared. */
-  readonly #busySlots = new Set<number>();
-  readonly #slotGenerations = new Map<number, number>();
+  /** Which fetch may cache a record; a write of it or any flush voids that (`safety.md` 22). */
+  readonly #tickets = new Map<string, Fetch>();
+  /** Slots that the applied state has left and the sweeper has not cleared. */
+  uncleared: ReadonlySet<number> = new Set();
+  /** Slots that an entry at this index leaves once it is applied. */
+  readonly #leftSlots = new Map<number, number>();
   #dataId = 0;
   #prefixes: string[] = [];
   #appliedIndex = 0;
@@ -43,9 +44,12 @@ export class RegionMemory implements RecordSource {
     this.#records.clear();
     this.#chunks.clear();
     this.#tickets.clear();
+    this.#leftSlots.clear();
     this.#flushIndex = 0;
     this.#appliedIndex = appliedIndex;
-    this.setDataId(dataId);
+    // What an earlier incarnation cached may have been overtaken by what it never saw applied.
+    this.#prefixes = [];
+    this.#dataId = dataId;
   }
 
   /** The dataId of what the engine holds; a flush changes it. */
@@ -56,18 +60,13 @@ export class RegionMemory implements RecordSource {
   }
 
   slotIsClean(slot: number): boolean {
-    return !this.#busySlots.has(slot);
-  }
-
-  slotLeft(slot: number): void {
-    this.#busySlots.add(slot);
+    return !this.uncleared.has(slot) && !this.#leftSlots.has(slot);
   }
 
   /** The sweeper has cleared it: nothing cached of its former use may be found again. */
   slotCleared(slot: number): void {
-    this.#busySlots.delete(slot);
-    this.#slotGenerations.set(slot, (this.#slotGenerations.get(slot) ?? 0) + 1);
-    this.#prefixes = [];
+    this.#tickets.clear();
+    delete this.#prefixes[slot];
   }
 
   peek(slot: number, name: string): KeyRecord | null | undefined {
@@ -112,8 +111,13 @@ export class RegionMemory implements RecordSource {
       if (effect.type !== "flushAll") continue;
       this.#records.clear();
       this.#chunks.clear();
+      this.#tickets.clear();
       this.#flushIndex = index;
       break;
+    }
+    for (const slot of keyspace.leftSlots) {
+      this.#leftSlots.set(slot, index);
+      this.#tickets.clear();
     }
     keyspace.visit(
       (slot, name, record) => {
@@ -132,28 +136,24 @@ export class RegionMemory implements RecordSource {
       this.#cache.set(this.#prefix(key.charCodeAt(0)) + key, record);
     });
     this.#chunks.applied(index, () => {});
+    for (const [slot, left] of this.#leftSlots) if (left <= index) this.#leftSlots.delete(slot);
   }
 
-  /** A record is being read from the engine. */
-  fetching(name: string): void {
-    this.#tickets.add(name);
+  /** A record is being read from the engine; of several such reads the last may cache it. */
+  fetching(name: string, fetch: Fetch): void {
+    this.#tickets.set(name, fetch);
   }
 
   /** It has arrived; it is cached unless something has written the key since. */
-  fetched(name: string, record: KeyRecord | null): void {
-    if (!this.#tickets.delete(name)) return;
+  fetched(name: string, fetch: Fetch, record: KeyRecord | null): void {
+    if (this.#tickets.get(name) !== fetch) return;
+    this.#tickets.delete(name);
     this.#cache.set(this.#prefix(name.charCodeAt(0)) + name, record);
   }
 
-  /** Cache keys carry dataId, slot generation and slot, so that no flush has to look for them. */
+  /** Cache keys name one use of one slot of one dataId, so that no flush has to look for them. */
   #prefix(slot: number): string {
-    const made = this.#prefixes[slot];
-    if (made !== undefined) return made;
-    const generation = this.#slotGenerations.get(slot) ?? 0;
-    const dataId = this.#dataId;
-    const prefix = String.fromCharCode(dataId >>> 16, dataId & 0xffff, generation & 0xffff);
-    this.#prefixes[slot] = prefix;
-    return prefix;
+    return (this.#prefixes[slot] ??= this.#cache.freshPrefix());
   }
 }
 

@@ -16,8 +16,10 @@ import {
 import {
   appliedKey,
   decodeApplied,
+  decodePendingClear,
   decodeRegionMeta,
   markerKey,
+  pendingClearKey,
   regionMetaKey,
 } from "../../storage/local-records.ts";
 import type { RegionState } from "../../storage/keyspace/effects.ts";
@@ -26,6 +28,7 @@ import type { RegionPorts } from "./region.ts";
 
 const redoBytes = 1024 * 1024;
 const databases = 16;
+const slotCount = 256;
 
 /** Where a replica stands when it may take part. */
 export interface RecoveredRegion {
@@ -63,6 +66,7 @@ export async function recoverRegion(
     meta: positions.meta,
     counters: positions.counters,
     nextExpiryMs: 0,
+    uncleared: new Set(),
   };
   const log = journal.logOf(regionId);
   const lastIndex = log?.lastIndex ?? 0;
@@ -72,12 +76,15 @@ export async function recoverRegion(
   writer.recovered(regionId, positions.marker.index, positions.marker.term);
   await redo(regionId, positions.marker.index, positions.applied.index, applied, ports);
   applied.nextExpiryMs = await firstExpiry(applied, ports);
+  const terms = await termsBehind(journal, regionId, positions.applied.index, lastIndex);
+  // Last, so that the sweeper has little time to clear one unheard.
+  applied.uncleared = await unclearedSlots(applied, ports);
   return {
     applied,
     hardState: log?.hardState ?? { term: 0, vote: 0 },
     appliedIndex: positions.applied.index,
     appliedTerm: positions.applied.term,
-    terms: await termsBehind(journal, regionId, positions.applied.index, lastIndex),
+    terms,
   };
 }
 
@@ -170,6 +177,26 @@ async function firstExpiry(applied: AppliedState, ports: RegionPorts): Promise<n
   } finally {
     await iterator.end();
   }
+}
+
+/** The slots whose clearing still has a record: a flush must not take one of them. */
+async function unclearedSlots(applied: AppliedState, ports: RegionPorts): Promise<Set<number>> {
+  const { engine } = ports.handles.opened();
+  const dataId = dataIdOfRegion(applied.meta);
+  const slots = new Set<number>();
+  const iterator = engine.iterate({
+    gte: pendingClearKey({ dataId, slot: 0 }),
+    lt: pendingClearKey({ dataId }),
+  });
+  try {
+    for (const { value } of await iterator.next(slotCount)) {
+      const { slot } = decodePendingClear(value);
+      if (slot !== undefined) slots.add(slot);
+    }
+  } finally {
+    await iterator.end();
+  }
+  return slots;
 }
 
 function damaged(regionId: number, what: string): DamagedError {

@@ -172,11 +172,7 @@ export class RegionServer {
   }
 
   #slotCleared(dataId: number, slot: number): void {
-    for (const region of this.#regions.values()) {
-      if (region.serving && dataIdOfRegion(region.applied.meta) === dataId) {
-        region.evaluator.memory.slotCleared(slot);
-      }
-    }
+    for (const region of this.#regions.values()) region.slotCleared(dataId, slot);
   }
 
   #startRegions(regionIds: readonly number[]): void {

@@ -12,7 +12,7 @@ import type { PersistToken, RaftEvent, RaftMessage, Role } from "../raft/protoco
 import { startState, type RaftState } from "../raft/state.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Turn } from "../system/turn.ts";
-import { applyEntries, type AppliedState } from "./apply.ts";
+import { applyEntries, dataIdOfRegion, type AppliedState } from "./apply.ts";
 import type { RecordCache } from "./cache.ts";
 import type { EngineEvent } from "./engine.ts";
 import { Evaluator, type EvaluatorCounters, type EvaluatorHost } from "./evaluate.ts";
@@ -177,6 +177,14 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     this.#onEnd(this);
   }
 
+  /** The sweeper has cleared a slot that a flush left: it may be used again. */
+  slotCleared(dataId: number, slot: number): void {
+    const applied = this.#applied;
+    if (applied === undefined || dataIdOfRegion(applied.meta) !== dataId) return;
+    applied.uncleared.delete(slot);
+    this.#evaluator.memory.slotCleared(slot);
+  }
+
   tellSelf(event: RegionFetched | RegionWalked): void {
     this.#send(event);
   }
@@ -247,7 +255,7 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
   #submit(entries: readonly LogEntry[]): void {
     const last = entries.at(-1);
     if (last === undefined) return;
-    const { operations, sync, hasGarbage, state } = applyEntries(
+    const { operations, sync, hasGarbage, state, nextExpiryMs } = applyEntries(
       entries,
       this.applied,
       this.#ports.dataIds,
@@ -263,6 +271,8 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
         lazy: this.#serving && !this.#evaluator.waitsForApply,
         onDone: () => {
           this.#send({ type: "raft.applied", index: last.index });
+          // Not earlier: whoever looks for due keys must then find these.
+          this.applied.nextExpiryMs = Math.min(this.applied.nextExpiryMs, nextExpiryMs);
           if (hasGarbage) this.#ports.onGarbage();
         },
       },

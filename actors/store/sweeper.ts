@@ -45,6 +45,7 @@ export class Sweeper {
     this.#sweep().then(
       () => {
         this.#running = false;
+        if (this.#again) this.wake();
       },
       (error: unknown) => {
         this.#running = false;
@@ -78,7 +79,8 @@ export class Sweeper {
       } else {
         await this.#clearSlot(clear.dataId, clear.slot);
       }
-      await this.#write([{ type: "del", key }]);
+      // Synced: were the deletions lost and this kept, a slot used again would show old keys.
+      await this.#write([{ type: "del", key }], true);
       if (clear.slot !== undefined) this.#onSlotFree(clear.dataId, clear.slot);
     }
   }
@@ -119,11 +121,11 @@ export class Sweeper {
     }
   }
 
-  #write(operations: readonly WriteOperation[]): Promise<void> {
+  #write(operations: readonly WriteOperation[], sync = false): Promise<void> {
     if (operations.length === 0) return Promise.resolve();
     const { writer } = this.#handles.opened();
     return new Promise((resolve) => {
-      writer.submit({ regionId: 0, operations, sync: false, onDone: resolve });
+      writer.submit({ regionId: 0, operations, sync, onDone: resolve });
     });
   }
 }

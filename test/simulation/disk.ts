@@ -203,6 +203,11 @@ export class SimulatedDisk implements Disk {
     return this.#tree.image(undefined);
   }
 
+  /** What a stop at this moment leaves: of the process alone, or with power loss. */
+  afterStop(random: Random | undefined): Map<string, Buffer> {
+    return this.#tree.image(random);
+  }
+
   async open(path: string, mode: "read" | "create" | "write"): Promise<DiskFile> {
     this.#maybeFail("open", path);
     let id = this.#tree.names.get(path);
