@@ -1,7 +1,7 @@
 // Reading arguments: integers, floats, option words, as strictly as Redis does (string2ll,
 // getLongDoubleFromObject). Used by command bodies and by the gate; it knows no command.
 
-import { invalidExpire, notInteger } from "./errors.ts";
+import { dbOutOfRange, invalidExpire, notInt32, notInteger } from "./errors.ts";
 import type { ErrorReply } from "./reply.ts";
 
 /** Longest key; the gate answers `keyTooLong` above it. The engine wants small keys. */
@@ -40,6 +40,17 @@ export function parseInt64(bytes: Buffer): number | bigint | undefined {
 export function parseNumber(bytes: Buffer): number | undefined {
   const value = parseInt64(bytes);
   return typeof value === "bigint" ? Number(value) : value;
+}
+
+/** How many logical databases there are. */
+const databaseCount = 16;
+
+/** The number of a logical database, or why it is none. */
+export function parseDatabase(bytes: Buffer): number | ErrorReply {
+  const db = parseNumber(bytes);
+  if (db === undefined) return notInteger;
+  if (db > 0x7fffffff || db < -0x80000000) return notInt32;
+  return db < 0 || db >= databaseCount ? dbOutOfRange : db;
 }
 
 /** An option word in upper case; "" for what is too long to be one. */

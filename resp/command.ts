@@ -22,12 +22,17 @@ interface CommandBase {
   /** As Redis: positive = exact count with the name, negative = at least. */
   readonly arity: number;
   readonly flags: readonly CommandFlag[];
+  /**
+   * A container whose sub-commands are not in Redis' table (DEBUG): a wrong number of arguments is
+   * answered like an unknown sub-command.
+   */
+  readonly looseArity?: boolean;
   /** ACL categories with the at sign: "@read". */
   readonly categories: readonly string[];
   /** For COMMAND DOCS. */
   readonly summary: string;
   readonly since: string;
-  readonly group: "string" | "bitmap" | "generic" | "connection" | "server";
+  readonly group: "string" | "bitmap" | "generic" | "connection" | "server" | "scripting";
   readonly complexity: string;
   readonly keys?: KeySpec;
   /** Where keys depend on the arguments: 0-based positions in `args`. Overrides `keys`. */
@@ -53,7 +58,11 @@ export interface RegionCommand extends CommandBase {
 /** Runs at the connection, without data. A returned `undefined` = the reply comes later through `Session.reply`. */
 export interface SessionCommand extends CommandBase {
   readonly runs: "session";
-  readonly execute: (server: Server, session: Session, args: readonly Buffer[]) => Reply | undefined;
+  readonly execute: (
+    server: Server,
+    session: Session,
+    args: readonly Buffer[],
+  ) => Reply | undefined;
 }
 
 /**

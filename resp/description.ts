@@ -1,7 +1,9 @@
 // A command as COMMAND INFO and COMMAND DOCS show it: the literal in Redis' shapes
 // (https://redis.io/docs/latest/commands/command/). Pure; used by `commands/command.ts` only.
 
-import type { Command } from "./command.ts";
+import { optionWord } from "./arguments.ts";
+import type { Command, KeySpec } from "./command.ts";
+import { expandKeys } from "./registry.ts";
 import { MapReply, SetReply } from "./reply.ts";
 import type { Reply } from "./reply.ts";
 
@@ -10,14 +12,22 @@ const text = (value: string): Buffer => Buffer.from(value);
 /** What a command does to its keys where the flags of the whole command do not tell. */
 const accessFlags: Readonly<Record<string, readonly string[]>> = {
   append: ["RW", "insert"],
-  bitop: ["OW", "update"],
-  copy: ["OW", "update"],
+  bitfield: ["RW", "access", "update", "variable_flags"],
   del: ["RM", "delete"],
   exists: ["RO"],
   expire: ["RW", "update"],
+  expireat: ["RW", "update"],
   getdel: ["RW", "access", "delete"],
+  "memory|usage": ["RO"],
   mset: ["OW", "update"],
   msetnx: ["OW", "insert"],
+  "object|encoding": ["RO"],
+  "object|freq": ["RO"],
+  "object|idletime": ["RO"],
+  "object|refcount": ["RO"],
+  persist: ["RW", "update"],
+  pexpire: ["RW", "update"],
+  pexpireat: ["RW", "update"],
   psetex: ["OW", "update"],
   set: ["RW", "access", "update", "variable_flags"],
   setex: ["OW", "update"],
@@ -25,21 +35,76 @@ const accessFlags: Readonly<Record<string, readonly string[]>> = {
   setrange: ["RW", "update"],
   strlen: ["RO"],
   touch: ["RO"],
-  ttl: ["RO", "access"],
   type: ["RO"],
   unlink: ["RM", "delete"],
 };
 
-/** RW, RO, OW or RM and what is done: COMMAND GETKEYSANDFLAGS, key specifications. */
-export function keyFlags(command: Command): readonly string[] {
-  const known = accessFlags[command.name];
-  if (known !== undefined) return known;
-  return command.flags.includes("write") ? ["RW", "access", "update"] : ["RO", "access"];
+/** Some of a command's keys and what it does to them: RW, RO, OW or RM first. */
+interface Access {
+  readonly keys: KeySpec;
+  readonly flags: readonly string[];
 }
 
-/** The ten fields of COMMAND INFO. */
+const first: KeySpec = { first: 1, last: 1, step: 1 };
+const second: KeySpec = { first: 2, last: 2, step: 1 };
+
+/** Commands that read some keys and write others. */
+const mixedAccess: Readonly<Record<string, readonly Access[]>> = {
+  bitop: [
+    { keys: second, flags: ["OW", "update"] },
+    { keys: { first: 3, last: -1, step: 1 }, flags: ["RO", "access"] },
+  ],
+  copy: [
+    { keys: first, flags: ["RO", "access"] },
+    { keys: second, flags: ["OW", "update"] },
+  ],
+  rename: [
+    { keys: first, flags: ["RW", "access", "delete"] },
+    { keys: second, flags: ["OW", "update"] },
+  ],
+  renamenx: [
+    { keys: first, flags: ["RW", "access", "delete"] },
+    { keys: second, flags: ["OW", "insert"] },
+  ],
+};
+
+function accessesOf(command: Command): readonly Access[] {
+  const mixed = mixedAccess[command.name];
+  if (mixed !== undefined) return mixed;
+  const { keys } = command;
+  if (keys === undefined) return [];
+  const known = accessFlags[command.name];
+  const writes = command.flags.includes("write");
+  return [{ keys, flags: known ?? (writes ? ["RW", "access", "update"] : ["RO", "access"]) }];
+}
+
+/** Where the arguments decide: SET without GET, BITFIELD with GET alone. */
+function flagsFor(command: Command, flags: readonly string[], args: readonly Buffer[]) {
+  const words = args.slice(2).map((arg) => optionWord(arg));
+  if (command.name === "set") {
+    return words.includes("GET", 1) ? ["RW", "access", "update"] : ["OW", "update"];
+  }
+  if (command.name === "bitfield") {
+    const writes = words.includes("SET") || words.includes("INCRBY");
+    return writes ? ["RW", "access", "update"] : ["RO", "access"];
+  }
+  return flags;
+}
+
+/** The keys of a full command with what it does to each: COMMAND GETKEYSANDFLAGS. */
+export function keysAndFlags(command: Command, args: readonly Buffer[]): Reply[] {
+  return accessesOf(command).flatMap(({ keys, flags }) =>
+    expandKeys(keys, args.length).flatMap((at) => {
+      const key = args[at];
+      return key === undefined ? [] : [[key, new SetReply(flagsFor(command, flags, args))]];
+    }),
+  );
+}
+
+/** The ten fields of COMMAND INFO. There are no tips: those are for clients of Redis Cluster. */
 export function describeCommand(command: Command): Reply {
   const { keys } = command;
+  const subcommands = (command.subcommands ?? []).map((each) => describeCommand(each));
   return [
     text(command.name),
     command.arity,
@@ -48,17 +113,18 @@ export function describeCommand(command: Command): Reply {
     keys?.last ?? 0,
     keys?.step ?? 0,
     new SetReply(command.categories),
-    [],
-    keys === undefined ? [] : [keySpecification(command, keys)],
-    (command.subcommands ?? []).map((subcommand) => describeCommand(subcommand)),
+    new SetReply([]),
+    new SetReply(accessesOf(command).map(keySpecification)),
+    // Redis writes an array here, but "none" as an empty set.
+    subcommands.length === 0 ? new SetReply([]) : subcommands,
   ];
 }
 
-function keySpecification(command: Command, keys: NonNullable<Command["keys"]>): Reply {
+function keySpecification({ keys, flags }: Access): Reply {
   // Here `last` counts from the first key, and from the end when negative.
   const last = keys.last < 0 ? keys.last : keys.last - keys.first;
   return new MapReply([
-    [text("flags"), new SetReply(keyFlags(command))],
+    [text("flags"), new SetReply(flags)],
     [
       text("begin_search"),
       new MapReply([

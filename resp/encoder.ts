@@ -88,7 +88,7 @@ export class Output {
     protocol: Protocol,
   ): void {
     if (reply instanceof ErrorReply) {
-      this.#line("-", reply.message.replaceAll(/[\r\n]/g, " "));
+      this.#line("-", reply.message.replaceAll(/[\r\n]/g, " ").replaceAll(/[^\0-\xff]/g, "?"));
     } else if (reply instanceof NullArrayReply) {
       this.#fixed(protocol === 2 ? nullArrayLine : nullLine);
     } else if (reply instanceof DoubleReply) {
@@ -174,8 +174,8 @@ export class Output {
 
   #line(mark: string, text: string): void {
     const line = `${mark}${text}\r\n`;
-    this.#ensure(line.length * 3);
-    this.#at += this.#block.write(line, this.#at);
+    this.#ensure(line.length);
+    this.#at += this.#block.write(line, this.#at, "latin1");
   }
 
   #end(): void {

@@ -23,7 +23,6 @@ export const stringTooLong = new ErrorReply(
 export const noSuchKey = new ErrorReply("ERR no such key");
 export const sameObject = new ErrorReply("ERR source and destination objects are the same");
 export const dbOutOfRange = new ErrorReply("ERR DB index is out of range");
-export const invalidDb = new ErrorReply("ERR invalid DB index");
 export const bitOffset = new ErrorReply("ERR bit offset is not an integer or out of range");
 export const bitValue = new ErrorReply("ERR bit is not an integer or out of range");
 export const bitArgument = new ErrorReply("ERR The bit argument must be 1 or 0.");
@@ -61,6 +60,15 @@ export const tooManyWrites = new ErrorReply("ERR command changes too much at onc
 export const flushesPending = new ErrorReply(
   "ERR too many flushed databases are still being cleared, try again later",
 );
+/**
+ * What a client sent, as an error quotes it: bytes as they are (an error is written as Latin-1), up
+ * to the first NUL, where Redis' C string ends, and at most `bytesMax`.
+ */
+export function quoted(bytes: Buffer | undefined, bytesMax = Infinity): string {
+  if (bytes === undefined) return "";
+  const nul = bytes.indexOf(0);
+  return bytes.toString("latin1", 0, Math.min(bytesMax, nul < 0 ? bytes.length : nul));
+}
 /** An expiry that is not positive or too far away. */
 export const invalidExpire = (command: string): ErrorReply =>
   new ErrorReply(`ERR invalid expire time in '${command}' command`);

@@ -2,8 +2,8 @@
 // does it exist, is the number of arguments right, where are its keys. Built once from literals
 // (`table.ts`); it knows no particular command.
 
-import type { Command } from "./command.ts";
-import { wrongArity } from "./errors.ts";
+import type { Command, KeySpec } from "./command.ts";
+import { quoted, wrongArity } from "./errors.ts";
 import { ErrorReply } from "./reply.ts";
 
 export interface Registry {
@@ -37,18 +37,23 @@ export function createRegistry(literals: readonly Command[]): Registry {
     .map((command) => withSubcommands(command, containers.get(command.name) ?? []))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const byName = new Map<string, Command>();
+  // A client cannot call "client|list": that is a name in COMMAND's lists only.
+  const topLevel = new Map<string, Command>();
   for (const command of commands) {
     addName(byName, command);
+    addName(topLevel, command);
     for (const subcommand of command.subcommands ?? []) addName(byName, subcommand);
   }
   const find = (name: string): Command | undefined =>
     byName.get(name) ?? byName.get(name.toLowerCase());
+  const called = (name: string): Command | undefined =>
+    topLevel.get(name) ?? topLevel.get(name.toLowerCase());
   const resolve = (args: readonly Buffer[]): Command | ErrorReply => {
     const first = args[0];
     const command =
       first === undefined || first.length > maxNameBytes
         ? undefined
-        : find(first.toString("latin1"));
+        : called(first.toString("latin1"));
     if (command === undefined) return unknownCommand(args);
     if (command.subcommands !== undefined) return resolveSubcommand(command, args, find);
     return arityFits(command, args.length) ? command : wrongArity(command.name);
@@ -91,11 +96,18 @@ function resolveSubcommand(
       ? undefined
       : find(`${container.name}|${second.toString("latin1").toLowerCase()}`);
   if (command === undefined) {
-    const text = second.toString("utf8", 0, 128);
-    const help = container.name.toUpperCase();
-    return new ErrorReply(`ERR unknown subcommand '${text}'. Try ${help} HELP.`);
+    return unknownSubcommand(container, second);
   }
-  return arityFits(command, args.length) ? command : wrongArity(command.name);
+  if (arityFits(command, args.length)) return command;
+  return container.looseArity ? unknownSubcommand(container, second) : wrongArity(command.name);
+}
+
+function unknownSubcommand(container: Command, name: Buffer): ErrorReply {
+  const what = container.looseArity
+    ? "unknown subcommand or wrong number of arguments for"
+    : "unknown subcommand";
+  const help = container.name.toUpperCase();
+  return new ErrorReply(`ERR ${what} '${quoted(name, 128)}'. Try ${help} HELP.`);
 }
 
 /** Redis names at most 128 bytes of the command and about 128 of its arguments. */
@@ -103,19 +115,22 @@ function unknownCommand(args: readonly Buffer[]): ErrorReply {
   let shown = "";
   for (const arg of args.slice(1)) {
     if (shown.length >= 128) break;
-    shown += `'${arg.toString("utf8", 0, 128 - shown.length)}' `;
+    shown += `'${quoted(arg, 128 - shown.length)}' `;
   }
-  const name = args[0]?.toString("utf8", 0, 128) ?? "";
+  const name = quoted(args[0], 128);
   return new ErrorReply(`ERR unknown command '${name}', with args beginning with: ${shown}`);
 }
 
 /** Positions in `args` of the command's keys. */
 export function keyPositions(command: Command, args: readonly Buffer[]): number[] {
   if (command.findKeys !== undefined) return command.findKeys(args);
-  const { keys } = command;
-  if (keys === undefined) return [];
-  const last = keys.last < 0 ? args.length + keys.last : keys.last;
+  return command.keys === undefined ? [] : expandKeys(command.keys, args.length);
+}
+
+/** Where the keys of a request with this many arguments stand. */
+export function expandKeys(keys: KeySpec, argumentCount: number): number[] {
+  const last = keys.last < 0 ? argumentCount + keys.last : keys.last;
   const positions: number[] = [];
-  for (let i = keys.first; i <= last && i < args.length; i += keys.step) positions.push(i);
+  for (let i = keys.first; i <= last && i < argumentCount; i += keys.step) positions.push(i);
   return positions;
 }

@@ -5,7 +5,10 @@
 //   Buffer            bulk string                 null    null (RESP2: $-1)
 //   array             array of replies            the classes below: everything else
 
-/** An error reply; `message` starts with its code: "ERR syntax error". No trailing CRLF. */
+/**
+ * An error reply; `message` starts with its code: "ERR syntax error". No trailing CRLF. It is written
+ * as Latin-1, so that bytes a client sent come back as they were (`quoted` in errors.ts).
+ */
 export class ErrorReply {
   readonly message: string;
   constructor(message: string) {

@@ -206,6 +206,7 @@ export class Connection implements TurnTask, SlotOwner {
     this.#commands += 1;
     if (session.replyMode === "skip") session.replyMode = "skipping";
     const how = dispatch(this.#gateway.dispatch, session, slot);
+    if (how === "refused") return this.#drop();
     if (session.replyMode !== "on") {
       slot.silent = true;
       if (session.replyMode === "skipping") session.replyMode = "on";
@@ -216,6 +217,14 @@ export class Connection implements TurnTask, SlotOwner {
     this.#barrier = slot;
     this.#barrierStarted = how === "later";
     if (!this.#barrierStarted) this.#schedule();
+  }
+
+  /** Closes without a word, and without the replies still to be written. */
+  #drop(): void {
+    this.#gateway.statistics.protocolErrors += 1;
+    this.#ending = true;
+    this.#hasMore = false;
+    this.destroy();
   }
 
   /** A stream that makes no sense any more: say so and close. */

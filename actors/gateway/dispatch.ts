@@ -28,6 +28,8 @@ export type Dispatched =
   | "going"
   /** A session command answers later: later commands of this connection wait for it. */
   | "later"
+  /** Not a Redis client: the connection goes, without a reply. */
+  | "refused"
   /** A walk over the key space: to be started when every earlier command is answered. */
   | "walk";
 
@@ -35,6 +37,7 @@ export type Dispatched =
 export function dispatch(context: DispatchContext, session: ClientSession, slot: Slot): Dispatched {
   const entry = context.entries.resolve(slot.args);
   if (entry instanceof ErrorReply) {
+    if (isHttp(slot.args[0])) return "refused";
     slot.settle(entry);
     return "going";
   }
@@ -55,6 +58,16 @@ export function dispatch(context: DispatchContext, session: ClientSession, slot:
     default:
       return command satisfies never;
   }
+}
+
+/**
+ * First words of an HTTP request: a web page made somebody's browser send it, and commands may stand
+ * in its body (Redis' securityWarningCommand).
+ */
+function isHttp(name: Buffer | undefined): boolean {
+  if (name === undefined || name.length > 5) return false;
+  const word = name.toString("latin1").toLowerCase();
+  return word === "post" || word === "host:";
 }
 
 function runHere(

@@ -1,6 +1,6 @@
 // BITCOUNT, BITPOS and BITOP: commands over ranges of bits. They read chunk by chunk without
-// joining; ranges and their odd cases are those of Redis' bitops.c (argument errors come before
-// the look at the key, as since 7.2).
+// joining; ranges and their odd cases are those of Redis 7.2's bitops.c, which looks at the key before
+// it reads a range: of an absent key every range is good.
 
 import { optionWord, parseNumber } from "../arguments.ts";
 import type { Command, RegionCommand } from "../command.ts";
@@ -23,20 +23,15 @@ interface Range {
   readonly inBits: boolean;
 }
 
-/** Start, end and unit, from argument `from` on; absent ones are the whole string. */
-function parseRange(args: readonly Buffer[], from: number): Range | typeof notInteger {
-  const start = args[from] === undefined ? 0 : parseNumber(argument(args, from));
-  const end = args[from + 1] === undefined ? -1 : parseNumber(argument(args, from + 1));
-  if (start === undefined || end === undefined) return notInteger;
-  const unit = args[from + 2] === undefined ? "BYTE" : optionWord(args[from + 2]);
-  if (args.length > from + 3 || (unit !== "BYTE" && unit !== "BIT")) return syntaxError;
-  return { start, end, inBits: unit === "BIT" };
+/** The unit at this argument: undefined when it is none. */
+function parseUnit(bytes: Buffer | undefined): "BYTE" | "BIT" | undefined {
+  const word = bytes === undefined ? "BYTE" : optionWord(bytes);
+  return word === "BYTE" || word === "BIT" ? word : undefined;
 }
 
 /** The range in bits, [from, to), clamped to the string; undefined = empty. */
 function bitsOf(range: Range, lengthBytes: number): { from: number; to: number } | undefined {
   let { start, end } = range;
-  if (start < 0 && end < 0 && start > end) return undefined;
   const total = range.inBits ? lengthBytes * 8 : lengthBytes;
   if (start < 0) start = Math.max(0, total + start);
   if (end < 0) end = Math.max(0, total + end);
@@ -46,16 +41,29 @@ function bitsOf(range: Range, lengthBytes: number): { from: number; to: number }
   return { from: start * unit, to: (end + 1) * unit };
 }
 
-const isError = (value: Range | ErrorReply): value is ErrorReply => "message" in value;
+const isError = (value: Range | ErrorReply | undefined): value is ErrorReply =>
+  value !== undefined && "message" in value;
+
+/** BITCOUNT's range; undefined = nothing to count, decided before the unit is read. */
+function parseCountRange(args: readonly Buffer[]): Range | ErrorReply | undefined {
+  if (args.length === 2) return { start: 0, end: -1, inBits: false };
+  if (args.length === 3 || args.length > 5) return syntaxError;
+  const start = parseNumber(argument(args, 2));
+  const end = parseNumber(argument(args, 3));
+  if (start === undefined || end === undefined) return notInteger;
+  if (start < 0 && end < 0 && start > end) return undefined;
+  const unit = parseUnit(args[4]);
+  return unit === undefined ? syntaxError : { start, end, inBits: unit === "BIT" };
+}
 
 const bitcount: Execute = (view, args) => {
-  if (args.length === 3) return syntaxError;
-  const range = parseRange(args, 2);
-  if (isError(range)) return range;
   const key = argument(args, 1);
   const record = view.find(key);
-  const bits = record && bitsOf(range, view.stringLength(record));
-  if (record === undefined || bits === undefined) return 0;
+  if (record === undefined) return 0;
+  const range = parseCountRange(args);
+  if (isError(range)) return range;
+  const bits = range && bitsOf(range, view.stringLength(record));
+  if (bits === undefined) return 0;
   const first = Math.floor(bits.from / 8);
   const end = Math.ceil(bits.to / 8);
   const pieces = view.readPieces(key, record, first, end);
@@ -70,16 +78,27 @@ const bitcount: Execute = (view, args) => {
   return ones;
 };
 
+/** BITPOS's range, where the unit is read before the end. */
+function parsePositionRange(args: readonly Buffer[]): Range | ErrorReply {
+  if (args.length > 6) return syntaxError;
+  const start = args[3] === undefined ? 0 : parseNumber(args[3]);
+  if (start === undefined) return notInteger;
+  const unit = parseUnit(args[5]);
+  if (unit === undefined) return syntaxError;
+  const end = args[4] === undefined ? -1 : parseNumber(args[4]);
+  return end === undefined ? notInteger : { start, end, inBits: unit === "BIT" };
+}
+
 const bitpos: Execute = (view, args) => {
   const bit = parseNumber(argument(args, 2));
   if (bit === undefined) return notInteger;
   if (bit !== 0 && bit !== 1) return bitArgument;
-  const range = parseRange(args, 3);
-  if (isError(range)) return range;
   const key = argument(args, 1);
   const record = view.find(key);
   if (record === undefined) return bit === 1 ? -1 : 0;
-  const bits = bitsOf({ ...range }, view.stringLength(record));
+  const range = parsePositionRange(args);
+  if (isError(range)) return range;
+  const bits = bitsOf(range, view.stringLength(record));
   if (bits === undefined) return -1;
   const first = Math.floor(bits.from / 8);
   const pieces = view.readPieces(key, record, first, Math.ceil(bits.to / 8));

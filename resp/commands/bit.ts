@@ -9,11 +9,19 @@ import { argument } from "./string.ts";
 
 type Execute = RegionCommand["execute"];
 
-/** A bit offset; undefined when it is none or lies beyond the longest string. */
-export function parseBitOffset(bytes: Buffer): number | undefined {
+/** Bits of the longest string Redis can have by its default proto-max-bulk-len; reading may ask for any. */
+const redisBits = 2 ** 32;
+
+/** A bit offset that may be read; undefined when it is none. Behind the end of a string stand zeros. */
+export function parseReadOffset(bytes: Buffer): number | undefined {
   const offset = parseNumber(bytes);
-  if (offset === undefined || offset < 0 || offset >= maxStringBytes * 8) return undefined;
-  return offset;
+  return offset === undefined || offset < 0 || offset >= redisBits ? undefined : offset;
+}
+
+/** A bit offset that may be written: inside the longest string there is. */
+export function parseBitOffset(bytes: Buffer): number | undefined {
+  const offset = parseReadOffset(bytes);
+  return offset === undefined || offset >= maxStringBytes * 8 ? undefined : offset;
 }
 
 const setbit: Execute = (view, args) => {
@@ -35,7 +43,7 @@ const setbit: Execute = (view, args) => {
 };
 
 const getbit: Execute = (view, args) => {
-  const offset = parseBitOffset(argument(args, 2));
+  const offset = parseReadOffset(argument(args, 2));
   if (offset === undefined) return bitOffset;
   const key = argument(args, 1);
   const record = view.find(key);

@@ -3,7 +3,7 @@
 
 import type { KeyspaceView } from "../../storage/keyspace/view.ts";
 import { optionWord, parseInt64, parseNumber } from "../arguments.ts";
-import { parseBitOffset } from "./bit.ts";
+import { parseBitOffset, parseReadOffset } from "./bit.ts";
 import type { Command, RegionCommand } from "../command.ts";
 import {
   bitfieldOverflow,
@@ -19,6 +19,8 @@ import { argument } from "./string.ts";
 
 type Execute = RegionCommand["execute"];
 type Overflow = "WRAP" | "SAT" | "FAIL";
+
+const maxInt64 = 2n ** 63n - 1n;
 
 interface Field {
   readonly signed: boolean;
@@ -40,11 +42,12 @@ function parseField(bytes: Buffer): Field | undefined {
   return { signed: sign === "i", bits };
 }
 
-/** "#n" counts in fields of this width. */
-function parseOffset(bytes: Buffer, bits: number): number | undefined {
-  if (bytes[0] !== 35) return parseBitOffset(bytes);
+/** "#n" counts in fields of this width; what is only read may lie behind the longest string. */
+function parseOffset(bytes: Buffer, bits: number, reads: boolean): number | undefined {
+  const parse = reads ? parseReadOffset : parseBitOffset;
+  if (bytes[0] !== 35) return parse(bytes);
   const index = parseNumber(bytes.subarray(1));
-  return index === undefined ? undefined : parseBitOffset(Buffer.from(String(index * bits)));
+  return index === undefined ? undefined : parse(Buffer.from(String(index * bits)));
 }
 
 const widths: Readonly<Record<string, number>> = { GET: 2, SET: 3, INCRBY: 3, OVERFLOW: 1 };
@@ -63,7 +66,7 @@ function parseOperations(args: readonly Buffer[]): Operation[] | ErrorReply {
     } else if (kind === "GET" || kind === "SET" || kind === "INCRBY") {
       const field = parseField(argument(args, i + 1));
       if (field === undefined) return bitfieldType;
-      const offset = parseOffset(argument(args, i + 2), field.bits);
+      const offset = parseOffset(argument(args, i + 2), field.bits, kind === "GET");
       if (offset === undefined) return bitOffset;
       const operand = kind === "GET" ? 0 : parseInt64(argument(args, i + 3));
       if (operand === undefined) return notInteger;
@@ -103,13 +106,19 @@ function write(view: KeyspaceView, key: Buffer, { offset, bits }: Operation, val
 }
 
 /** What a value becomes in the field; undefined = OVERFLOW FAIL. */
-function fit(value: bigint, { signed, bits, overflow }: Operation): bigint | undefined {
+function fit(value: bigint, operation: Operation): bigint | undefined {
+  const { kind, signed, bits, overflow } = operation;
   const width = BigInt(bits);
   const max = signed ? (1n << (width - 1n)) - 1n : (1n << width) - 1n;
   const min = signed ? -max - 1n : 0n;
   if (value >= min && value <= max) return value;
   if (overflow === "FAIL") return undefined;
-  if (overflow === "SAT") return value > max ? max : min;
+  if (overflow === "SAT") {
+    // Redis takes the distance of a SET's operand to the largest value as an int64: when that
+    // overflows, an operand close to the smallest int64 saturates upwards.
+    const wrapped = kind === "SET" && max - value > maxInt64;
+    return value > max || wrapped ? max : min;
+  }
   return signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
 }
 

@@ -2,7 +2,7 @@
 // (https://redis.io/docs/latest/commands/client-kill/). Beside `client.ts`, which lists it.
 
 import { optionWord, parseInt64 } from "../arguments.ts";
-import { syntaxError } from "../errors.ts";
+import { quoted, syntaxError } from "../errors.ts";
 import { ErrorReply } from "../reply.ts";
 import type { Reply } from "../reply.ts";
 import type { ClientLine, Server, Session } from "../server.ts";
@@ -66,7 +66,7 @@ function parseFilter(option: string, value: Buffer): Filter | ErrorReply {
     case "TYPE":
       return sessionsOfType(value);
     case "USER":
-      if (text !== "default") return new ErrorReply(`ERR No such user '${text}'`);
+      if (text !== "default") return new ErrorReply(`ERR No such user '${quoted(value)}'`);
       return (line) => line.session.authenticated;
     default:
       return syntaxError;
@@ -78,5 +78,5 @@ export function sessionsOfType(value: Buffer): Filter | ErrorReply {
   const type = optionWord(value);
   if (type === "NORMAL") return () => true;
   if (["MASTER", "REPLICA", "SLAVE", "PUBSUB"].includes(type)) return () => false;
-  return new ErrorReply(`ERR Unknown client type '${value.toString("latin1")}'`);
+  return new ErrorReply(`ERR Unknown client type '${quoted(value)}'`);
 }

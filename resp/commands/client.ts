@@ -4,7 +4,7 @@
 
 import { optionWord, parseInt64 } from "../arguments.ts";
 import type { SessionCommand } from "../command.ts";
-import { notInteger, syntaxError } from "../errors.ts";
+import { notInteger, quoted, syntaxError } from "../errors.ts";
 import { ErrorReply, MapReply, SetReply, VerbatimReply } from "../reply.ts";
 import type { Reply } from "../reply.ts";
 import type { ClientLine, Server, Session } from "../server.ts";
@@ -59,10 +59,10 @@ function chosenLines(server: Server, args: readonly Buffer[]): readonly ClientLi
     return matches instanceof ErrorReply ? matches : lines.filter(matches);
   }
   if (option !== "ID") return syntaxError;
-  const ids = new Set<number>();
+  const ids = new Set<number | bigint>();
   for (const arg of args.slice(3)) {
     const id = parseInt64(arg);
-    if (typeof id !== "number" || id <= 0) return new ErrorReply("ERR Invalid client ID");
+    if (id === undefined) return new ErrorReply("ERR Invalid client ID");
     ids.add(id);
   }
   return lines.filter((line) => ids.has(line.session.id));
@@ -82,12 +82,12 @@ function setName(_server: Server, session: Session, args: readonly Buffer[]): Re
 
 function setInfo(_server: Server, session: Session, args: readonly Buffer[]): Reply {
   const [, , option, value] = args;
-  const name = option?.toString("latin1") ?? "";
+  const name = quoted(option);
   const kind = name.toLowerCase();
   if (kind !== "lib-name" && kind !== "lib-ver") {
     return new ErrorReply(`ERR Unrecognized option '${name}'`);
   }
-  if (value === undefined || !isName(value)) return invalidName(kind);
+  if (value === undefined || !isName(value)) return invalidName(name);
   if (kind === "lib-name") session.libraryName = value.toString("latin1");
   else session.libraryVersion = value.toString("latin1");
   return "OK";

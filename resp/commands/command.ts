@@ -2,7 +2,7 @@
 // comes from the literals in the registry, so it can list only what exists.
 
 import type { Command, SessionCommand } from "../command.ts";
-import { describeCommand, documentCommand, keyFlags } from "../description.ts";
+import { describeCommand, documentCommand, keysAndFlags } from "../description.ts";
 import { syntaxError } from "../errors.ts";
 import { matchGlob } from "../glob.ts";
 import { arityFits, keyPositions } from "../registry.ts";
@@ -82,11 +82,11 @@ function list(registry: Registry, args: readonly Buffer[]): Reply {
   return every.filter((command) => filter(command)).map(({ name }) => Buffer.from(name));
 }
 
-/** The keys of a full command, each shown by `show`. */
+/** What `show` finds of keys in a full command. */
 function keysOf(
   registry: Registry,
   args: readonly Buffer[],
-  show: (key: Buffer, command: Command) => Reply,
+  show: (command: Command, full: readonly Buffer[]) => readonly Reply[],
 ): Reply {
   const full = args.slice(2);
   const name = full[0]?.toString("latin1") ?? "";
@@ -96,8 +96,8 @@ function keysOf(
   if (command === undefined) return invalidCommand;
   if (command.keys === undefined && command.findKeys === undefined) return noKeys;
   if (!arityFits(command, full.length)) return invalidArity;
-  const keys = keyPositions(command, full).flatMap((at) => full[at] ?? []);
-  return keys.length === 0 ? noKeys : keys.map((key) => show(key, command));
+  const keys = show(command, full);
+  return keys.length === 0 ? noKeys : keys;
 }
 
 /** Made over the registry they themselves are in, hence the function. */
@@ -131,10 +131,12 @@ export function commandCommands(registry: () => Registry): readonly SessionComma
     ),
     sub("list", -2, "Get an array of Redis command names", (args) => list(registry(), args)),
     sub("getkeys", -3, "Extract keys given a full Redis command", (args) =>
-      keysOf(registry(), args, (key) => key),
+      keysOf(registry(), args, (command, full) =>
+        keyPositions(command, full).flatMap((at) => full[at] ?? []),
+      ),
     ),
     sub("getkeysandflags", -3, "Extract keys and access flags given a full command", (args) =>
-      keysOf(registry(), args, (key, command) => [key, keyFlags(command)]),
+      keysOf(registry(), args, keysAndFlags),
     ),
     sub("help", 2, "Show helpful text about the different subcommands", () => help),
   ];

@@ -17,14 +17,22 @@ const shape = {
 } as const;
 
 function get(server: Server, _session: Session, args: readonly Buffer[]): Reply {
-  const patterns = args.slice(2).map((pattern) => pattern.toString("latin1").toLowerCase());
-  const entries: Array<readonly [Reply, Reply]> = [];
-  for (const name of server.config.names()) {
-    const bytes = Buffer.from(name);
-    if (!patterns.some((pattern) => matchGlob(Buffer.from(pattern, "latin1"), bytes))) continue;
-    entries.push([bytes, Buffer.from(server.config.get(name) ?? "")]);
+  const { config } = server;
+  const found = new Map<string, string>();
+  for (const pattern of args.slice(2)) {
+    const word = pattern.toString("latin1");
+    const lower = Buffer.from(word.toLowerCase(), "latin1");
+    if (/[*?[]/.test(word)) {
+      for (const name of config.names()) {
+        if (matchGlob(lower, Buffer.from(name))) found.set(name, config.get(name) ?? "");
+      }
+    } else {
+      // A plain name comes back in the letters it was asked in, as in Redis.
+      const value = config.get(lower.toString("latin1"));
+      if (value !== undefined) found.set(word, value);
+    }
   }
-  return new MapReply(entries);
+  return new MapReply([...found].map(([name, value]) => [Buffer.from(name), Buffer.from(value)]));
 }
 
 function set(server: Server, _session: Session, args: readonly Buffer[]): Reply {
@@ -34,7 +42,9 @@ function set(server: Server, _session: Session, args: readonly Buffer[]): Reply 
     pairs.push([args[at]?.toString() ?? "", args[at + 1]?.toString() ?? ""]);
   }
   const problem = server.config.set(pairs);
-  return problem === undefined ? "OK" : new ErrorReply(`ERR ${problem}`);
+  if (problem === undefined) return "OK";
+  // Errors are written as Latin-1; this one may quote a name or value.
+  return new ErrorReply(Buffer.from(`ERR ${problem}`).toString("latin1"));
 }
 
 const help = [

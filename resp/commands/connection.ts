@@ -2,9 +2,9 @@
 // (https://redis.io/docs/latest/commands/?group=connection). They run at the gateway over a
 // `Session` and touch no data; CLIENT has a file of its own.
 
-import { parseInt64 } from "../arguments.ts";
+import { parseDatabase, parseInt64 } from "../arguments.ts";
 import type { SessionCommand } from "../command.ts";
-import { dbOutOfRange, invalidDb, syntaxError, wrongArity } from "../errors.ts";
+import { quoted, syntaxError, wrongArity } from "../errors.ts";
 import { ErrorReply, MapReply } from "../reply.ts";
 import type { Reply } from "../reply.ts";
 import type { Server, Session } from "../server.ts";
@@ -14,7 +14,6 @@ import { invalidName, isName } from "./client-name.ts";
 /** The Redis whose behaviour is promised; clients switch features on by it. */
 export const redisVersion = "7.2.4";
 
-const databaseCount = 16;
 const wrongPassword = new ErrorReply(
   "WRONGPASS invalid username-password pair or user is disabled.",
 );
@@ -94,9 +93,9 @@ const select = {
   summary: "Changes the selected database.",
   since: "1.0.0",
   execute: (_server, session, args) => {
-    const index = args[1] === undefined ? undefined : parseInt64(args[1]);
-    if (typeof index !== "number" || Math.abs(index) > 0x7fff_ffff) return invalidDb;
-    if (index < 0 || index >= databaseCount) return dbOutOfRange;
+    if (args[1] === undefined) return syntaxError;
+    const index = parseDatabase(args[1]);
+    if (index instanceof ErrorReply) return index;
     session.db = index;
     return "OK";
   },
@@ -189,7 +188,7 @@ function helloOptions(
       name = first.toString("latin1");
       at += 1;
     } else {
-      return new ErrorReply(`ERR Syntax error in HELLO option '${option}'`);
+      return new ErrorReply(`ERR Syntax error in HELLO option '${quoted(args[at])}'`);
     }
   }
   return { name };

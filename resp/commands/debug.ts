@@ -3,7 +3,7 @@
 
 import { optionWord } from "../arguments.ts";
 import type { Command, SessionCommand } from "../command.ts";
-import { syntaxError } from "../errors.ts";
+import { quoted, syntaxError } from "../errors.ts";
 import { ErrorReply, MapReply } from "../reply.ts";
 import type { Reply } from "../reply.ts";
 import type { Server, Session } from "../server.ts";
@@ -75,6 +75,7 @@ export const debugCommands: readonly Command[] = [
     ...shape,
     name: "debug",
     arity: -2,
+    looseArity: true,
     complexity: "Depends on subcommand.",
     summary: "A container for debugging commands.",
     subcommands: debugSubcommands,
@@ -85,6 +86,7 @@ export const debugCommands: readonly Command[] = [
 
 const functionShape = {
   ...shape,
+  group: "scripting",
   since: "7.0.0",
   flags: ["noscript"],
   categories: ["@slow", "@scripting"],
@@ -103,7 +105,7 @@ function listFunctions(_server: Server, _session: Session, args: readonly Buffer
     const word = optionWord(args[at]);
     if (word === "WITHCODE") continue;
     if (word !== "LIBRARYNAME") {
-      return new ErrorReply(`ERR Unknown argument ${args[at]?.toString("latin1") ?? ""}`);
+      return new ErrorReply(`ERR Unknown argument ${quoted(args[at])}`);
     }
     at += 1;
     if (args[at] === undefined) return new ErrorReply("ERR library name argument was not given");

@@ -8,6 +8,7 @@ import {
   expireNxConflict,
   invalidExpire,
   notInteger,
+  quoted,
   unknownOption,
 } from "../errors.ts";
 import { ErrorReply } from "../reply.ts";
@@ -21,7 +22,7 @@ function parseConditions(args: readonly Buffer[]): Set<string> | ErrorReply {
   const found = new Set<string>();
   for (const arg of args.slice(3)) {
     const word = optionWord(arg);
-    if (!conditions.includes(word)) return unknownOption(arg.toString());
+    if (!conditions.includes(word)) return unknownOption(quoted(arg));
     found.add(word);
   }
   if (found.has("NX") && found.size > 1) return expireNxConflict;

@@ -3,22 +3,13 @@
 
 import type { KeyRecord } from "../../storage/keyspace/records.ts";
 import type { KeyspaceView } from "../../storage/keyspace/view.ts";
-import { optionWord, parseNumber } from "../arguments.ts";
+import { optionWord, parseDatabase } from "../arguments.ts";
 import type { Command, RegionCommand } from "../command.ts";
-import {
-  dbOutOfRange,
-  noSuchKey,
-  notInt32,
-  notInteger,
-  sameObject,
-  syntaxError,
-} from "../errors.ts";
+import { noSuchKey, sameObject, syntaxError } from "../errors.ts";
 import { ErrorReply } from "../reply.ts";
 import { argument } from "./string.ts";
 
 type Execute = RegionCommand["execute"];
-
-const databases = 16;
 
 const del: Execute = (view, args) => {
   let removed = 0;
@@ -66,13 +57,6 @@ const renamenx: Execute = (view, args) => {
   rename(view, args);
   return 1;
 };
-
-function parseDatabase(bytes: Buffer): number | ErrorReply {
-  const db = parseNumber(bytes);
-  if (db === undefined) return notInteger;
-  if (db > 0x7fffffff || db < -0x80000000) return notInt32;
-  return db < 0 || db >= databases ? dbOutOfRange : db;
-}
 
 const copy: Execute = (view, args) => {
   let db = view.db;

@@ -126,7 +126,7 @@ const shutdown = {
   ...shape,
   name: "shutdown",
   arity: -1,
-  flags: ["admin", "noscript", "loading", "stale", "allow_busy"],
+  flags: ["admin", "noscript", "loading", "stale", "no_multi", "allow_busy"],
   categories: ["@admin", "@slow", "@dangerous"],
   since: "1.0.0",
   summary: "Synchronously saves the database(s) to disk and shuts down the server.",

@@ -3,7 +3,7 @@
 
 import { parseInt64 } from "../arguments.ts";
 import type { SessionCommand } from "../command.ts";
-import { notInteger, syntaxError } from "../errors.ts";
+import { quoted, syntaxError } from "../errors.ts";
 import { ErrorReply } from "../reply.ts";
 import type { Reply } from "../reply.ts";
 import type { Server, Session } from "../server.ts";
@@ -19,11 +19,16 @@ const shape = {
 const defaultCount = 10;
 
 function get(server: Server, _session: Session, args: readonly Buffer[]): Reply {
+  if (args.length > 3) {
+    const what = "unknown subcommand or wrong number of arguments for";
+    return new ErrorReply(`ERR ${what} '${quoted(args[1])}'. Try SLOWLOG HELP.`);
+  }
   let count = defaultCount;
   if (args[2] !== undefined) {
     const asked = parseInt64(args[2]);
-    if (asked === undefined) return notInteger;
-    if (asked < -1) return new ErrorReply("ERR count should be greater than or equal to -1");
+    if (asked === undefined || asked < -1) {
+      return new ErrorReply("ERR count should be greater than or equal to -1");
+    }
     count = Number(asked);
   }
   return server.slowlog

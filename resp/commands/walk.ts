@@ -13,11 +13,16 @@ const defaultCount = 10;
 /** Cursors are 48 bits; every larger one lies behind the last key. */
 const largestCursor = 2 ** 48 - 1;
 
-/** As strtoul reads it, and nothing behind it. */
+const uint64Range = 2n ** 64n;
+
+/** As strtoul reads it, and nothing behind it: nothing is 0, and a minus counts down from 2^64. */
 function parseCursor(bytes: Buffer): number | undefined {
   const text = bytes.toString("latin1");
-  if (!/^\+?\d{1,20}$/.test(text) || BigInt(text) > 2n ** 64n - 1n) return undefined;
-  return Math.min(Number(text), largestCursor);
+  if (text === "") return 0;
+  const [, sign, digits = ""] = /^([+-]?)(\d{1,64})$/.exec(text) ?? [];
+  const value = digits === "" ? uint64Range : BigInt(digits);
+  if (value >= uint64Range) return undefined;
+  return Math.min(Number(sign === "-" ? BigInt.asUintN(64, -value) : value), largestCursor);
 }
 
 const scan: Parse = (args) => {

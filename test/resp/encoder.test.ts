@@ -32,7 +32,7 @@ const table: ReadonlyArray<readonly [Reply, string, string]> = [
     "*3\r\n:1\r\n_\r\n*1\r\n$1\r\nx\r\n",
   ],
   [[], "*0\r\n", "*0\r\n"],
-  [new ErrorReply("ERR bad\r\nthing é"), "-ERR bad  thing é\r\n", "-ERR bad  thing é\r\n"],
+  [new ErrorReply("ERR bad\r\nthing Ċ"), "-ERR bad  thing ?\r\n", "-ERR bad  thing ?\r\n"],
   [new NullArrayReply(), "*-1\r\n", "_\r\n"],
   [new DoubleReply(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"],
   [new DoubleReply(-Infinity), "$4\r\n-inf\r\n", ",-inf\r\n"],
@@ -49,6 +49,11 @@ describe("encoder", () => {
   test.each(table)("writes %o in both protocols", (reply, two, three) => {
     expect(encodeReply(reply, 2).toString()).toBe(two);
     expect(encodeReply(reply, 3).toString()).toBe(three);
+  });
+
+  test("every byte of an error goes out as it is", () => {
+    const bytes = encodeReply(new ErrorReply("ERR '\xff\0\xc3'"), 2);
+    expect(bytes.toString("latin1")).toBe("-ERR '\xff\0\xc3'\r\n");
   });
 
   test("writes every safe integer as decimal text", () => {

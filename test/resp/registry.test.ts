@@ -39,6 +39,14 @@ describe("registry", () => {
     expect(resolve("object what k")).toBe("ERR unknown subcommand 'what'. Try OBJECT HELP.");
     expect(resolve("object")).toBe("ERR wrong number of arguments for 'object' command");
     expect(resolve("get|x k")).toMatch(/^ERR unknown command/);
+    expect(resolve("object|encoding k")).toMatch(/^ERR unknown command/);
+  });
+
+  test("quotes the bytes of a client as they came, up to the first NUL", () => {
+    expect(resolve("f\xff\0x a\0b \xc3\xa9")).toBe(
+      "ERR unknown command 'f\xff', with args beginning with: 'a' '\xc3\xa9' ",
+    );
+    expect(resolve("object wh\xff\0at")).toBe("ERR unknown subcommand 'wh\xff'. Try OBJECT HELP.");
   });
 
   test("finds the keys of a request", () => {

@@ -257,3 +257,13 @@ test("the literal of GET reaches the region with the positions of its keys", asy
   expect(request?.keyPositions).toEqual([1]);
   expect(request?.args.map(String)).toEqual(["get", "a"]);
 });
+
+describe("what is no Redis client", () => {
+  test.each(["POST / HTTP/1.1", "Host: localhost"])("%s closes without a reply", async (line) => {
+    world = await startWorld(commands);
+    const client = await world.client();
+    client.send(line, "PING");
+    expect(await client.closed()).toBe("");
+    expect(world.gateway.statistics.protocolErrors).toBe(1);
+  });
+});

@@ -32,6 +32,7 @@ const AMOUNTS = [
   "127",
   "-128",
   "256",
+  "-9223372036854775700",
   "9223372036854775807",
   "-9223372036854775808",
 ];
@@ -105,6 +106,11 @@ export const BITS: readonly Script[] = [
     BITCOUNT a 1 1 byte
     BITCOUNT missing
     BITCOUNT missing 0 -1
+    BITCOUNT missing 0
+    BITCOUNT missing x y FOO
+    BITCOUNT a -1 -2 FOO
+    BITCOUNT a x 1 2 3 4
+    BITCOUNT a 0 x FOO
     BITCOUNT a 9223372036854775807 9223372036854775807 BIT
     BITCOUNT a -9223372036854775808 9223372036854775807 BIT
     BITCOUNT a -9223372036854775808 9223372036854775807
@@ -137,6 +143,12 @@ export const BITS: readonly Script[] = [
     BITPOS missing 0 0 -1
     BITPOS missing 1 0 -1
     BITPOS missing 0 5
+    BITPOS missing 1 x
+    BITPOS missing 0 1 x FOO
+    BITPOS missing 2
+    BITPOS a 1 0 x FOO
+    BITPOS a 1 x x FOO
+    BITPOS a 1 x 0 BIT EXTRA
     SET b "\xff\xff"
     BITPOS b 0
     BITPOS b 0 0

@@ -22,8 +22,11 @@ describe("PING, ECHO, SELECT, QUIT, RESET", () => {
     ["SELECT 15", "+OK"],
     ["SELECT 16", "-ERR DB index is out of range"],
     ["SELECT -1", "-ERR DB index is out of range"],
-    ["SELECT x", "-ERR invalid DB index"],
-    ["SELECT 99999999999", "-ERR invalid DB index"],
+    ["SELECT x", "-ERR value is not an integer or out of range"],
+    [
+      "SELECT 99999999999",
+      "-ERR value is out of range, value must between -2147483648 and 2147483647",
+    ],
     ["QUIT", "+OK"],
     ["RESET", "+RESET"],
   ])("%s answers %s", (line, reply) => expect(ask(line)).toBe(reply));

@@ -92,15 +92,19 @@ describe("strings", () => {
 });
 
 describe("bits", () => {
-  test("BITCOUNT and BITPOS count in bytes or bits, and check arguments before the key", () => {
+  test("BITCOUNT and BITPOS count in bytes or bits, and look at the key before a range", () => {
     say(
       ["SET k foobar", "+OK"],
       ["BITCOUNT k", ":26"],
       ["BITCOUNT k 1 1", ":6"],
       ["BITCOUNT k 5 30 BIT", ":17"],
       ["BITCOUNT k 5", "-ERR syntax error"],
-      ["BITCOUNT none 5", "-ERR syntax error"],
-      ["BITPOS none 0 a", "-ERR value is not an integer or out of range"],
+      ["BITCOUNT k -1 -2 x", ":0"],
+      ["BITCOUNT none 5", ":0"],
+      ["BITPOS none 0 a", ":0"],
+      ["BITPOS none 1 a", ":-1"],
+      ["BITPOS k 0 -9 -17", ":0"],
+      ["BITPOS k 1 0 a FOO", "-ERR syntax error"],
       ["SET f \xff\xff", "+OK"],
       ["BITPOS f 0", ":16"],
       ["BITPOS f 0 0 -1", ":-1"],
@@ -114,11 +118,17 @@ describe("bits", () => {
       ["SETBIT k 7 1", ":0"],
       ["GETBIT k 7", ":1"],
       ["SETBIT k 536870912 1", "-ERR bit offset is not an integer or out of range"],
+      ["GETBIT k 4294967295", ":0"],
+      ["GETBIT k 4294967296", "-ERR bit offset is not an integer or out of range"],
       ["BITOP NOT d k", ":1"],
       ["GET d", "$1 \xfe"],
       ["BITOP NOT d k k", "-ERR BITOP NOT must be called with a single source key."],
       ["BITFIELD b SET u8 0 255 INCRBY u8 0 10 OVERFLOW SAT INCRBY u8 0 250", "*3 :0 :9 :255"],
       ["BITFIELD b OVERFLOW FAIL INCRBY u8 0 1", "*1 $-1"],
+      ["BITFIELD b GET u8 4294967295", "*1 :0"],
+      ["BITFIELD b SET u8 4294967295 1", "-ERR bit offset is not an integer or out of range"],
+      ["BITFIELD s OVERFLOW SAT SET i8 0 -9223372036854775700 GET i8 0", "*2 :0 :127"],
+      ["BITFIELD s OVERFLOW SAT SET i8 0 -9223372036854775600 GET i8 0", "*2 :127 :-128"],
       ["BITFIELD b GET i64 #1 SET i5 3 -1", "*2 :0 :-1"],
       ["BITFIELD_RO b SET u8 0 1", "-ERR BITFIELD_RO only supports the GET subcommand"],
     );
