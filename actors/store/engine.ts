@@ -39,7 +39,15 @@ const asError = (error: unknown): Error =>
 const machine = setup({
   types: {} as { context: EngineContext; events: EngineEvent; input: EngineInput },
   actors: {
-    open: fromPromise<Engine, EngineInput>(({ input }) => input.opener.open()),
+    open: fromPromise<Engine, EngineInput>(async ({ input: { opener, handles } }) => {
+      // A former incarnation that failed still has writer and reader: the opener closes its engine,
+      // and what they would then do would look like an error of the disk.
+      const former = handles.engine;
+      handles.setEngine(undefined);
+      former?.reader.stop();
+      await former?.writer.stop();
+      return opener.open();
+    }),
     close: fromPromise<void, EngineContext>(async ({ input: { input, writer } }) => {
       const engine = input.handles.engine?.engine;
       // A last marker: the next start has nothing to redo.

@@ -21,6 +21,7 @@ export class EngineReader implements TurnTask {
   readonly #onFatal: (error: Error) => void;
   #keys: Buffer[] = [];
   #asked: Asked[] = [];
+  #stopped = false;
 
   constructor(engine: Engine, turn: Turn, onFatal: (error: Error) => void) {
     this.#engine = engine;
@@ -30,10 +31,18 @@ export class EngineReader implements TurnTask {
 
   /** Asks for these keys with the rest of the turn. Never answers when the engine fails. */
   read(keys: readonly Buffer[], onValues: OnValues): void {
+    if (this.#stopped) return;
     if (this.#asked.length === 0) this.#turn.defer("journal", this);
     for (const key of keys) this.#keys.push(key);
     this.#asked.push({ count: keys.length, onValues });
     if (this.#keys.length >= keysPerCall) this.run();
+  }
+
+  /** The end of this incarnation: nothing is asked and nothing fails any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#asked = [];
+    this.#keys = [];
   }
 
   /** The end of the turn. */
@@ -51,7 +60,10 @@ export class EngineReader implements TurnTask {
           from += count;
         }
       },
-      (error: unknown) => this.#onFatal(error as Error),
+      (error: unknown) => {
+        // An engine that closed meanwhile took its readers with it.
+        if (!this.#stopped) this.#onFatal(error as Error);
+      },
     );
   }
 }

@@ -1,5 +1,6 @@
-// SpiredbStore.Supervisor: engine, log, regions, server, expiry, in this order and rest_for_one,
-// because each rests on the ones before it: a new engine means a new journal, new replicas, and so on.
+// SpiredbStore.Supervisor: engine, log, replicas (regions and their server), expiry, in this order and
+// rest_for_one, because each rests on the ones before it: a new engine means a new journal, new
+// replicas, and so on.
 
 import type { ChildSpec, SupervisorInput } from "../system/children.ts";
 import { supervisor } from "../system/supervisor.ts";
@@ -29,11 +30,21 @@ export function storeSpec(input: StoreInput): ChildSpec {
     // A replica that fails again and again takes the regions with it, then the store, then the node.
     intensity: { max: 5, periodMs: 10_000 },
   };
+  const replicas: SupervisorInput = {
+    ...input.supervision,
+    // The server drives the replicas that it started and they report to it: neither makes sense
+    // with another incarnation of the other.
+    strategy: "one_for_all",
+    intensity: { max: 1, periodMs: 5000 },
+    children: [
+      child("regions", supervisor, regions, true),
+      child("server", serverLogic, input.server, true),
+    ],
+  };
   const children: ChildSpec[] = [
     child("engine", engineLogic(input.pureActors), input.engine, true),
     child("log", logLogic(input.pureActors), input.log, true),
-    { ...child("regions", supervisor, regions, true), shutdownMs: 10_000 },
-    child("server", serverLogic, input.server, true),
+    { ...child("replicas", supervisor, replicas, true), shutdownMs: 20_000 },
     child("expiry", expiryLogic, input.expiry, false),
   ];
   const tree: SupervisorInput = { ...input.supervision, strategy: "rest_for_one", children };

@@ -48,6 +48,7 @@ export class EngineWriter implements TurnTask {
   #timer: TimerId;
   #inFlight = false;
   #deferred = false;
+  #stopped = false;
   #idle: Array<() => void> = [];
   readonly statistics: WriterStatistics = {
     batches: 0,
@@ -76,6 +77,7 @@ export class EngineWriter implements TurnTask {
    * position records a region and a wake-up of a pool thread instead of some of each per turn.
    */
   submit(job: ApplyJob): void {
+    if (this.#stopped) return;
     this.#queue.push(job);
     this.#queuedOperations += job.operations.length;
     if (job.lazy !== true || this.#lazyMs === 0 || this.#queuedOperations >= lazyOperationsMax) {
@@ -104,8 +106,23 @@ export class EngineWriter implements TurnTask {
    * in it: the log below may be cut.
    */
   marker(done: (applied: ReadonlyMap<number, { index: number; term: number }>) => void): void {
+    if (this.#stopped) return;
     this.#markers.push(done);
     this.hurry();
+  }
+
+  /**
+   * The end of this incarnation: nothing more is written and what waits is dropped unanswered (the
+   * log still has it). Resolves when the batch in flight, if any, has ended.
+   */
+  stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#queue = [];
+    this.#markers = [];
+    if (!this.#inFlight) for (const resolve of this.#idle.splice(0)) resolve();
+    return this.idle();
   }
 
   /** Resolves when nothing waits and nothing is in flight. */
