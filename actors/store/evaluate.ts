@@ -27,6 +27,7 @@ import {
   type RegionPropose,
   type RegionRequest,
 } from "./protocol.ts";
+import { isRemoval, removals } from "./removal.ts";
 import { StagedStream } from "./staged-stream.ts";
 import { Walks } from "./walk.ts";
 
@@ -100,8 +101,11 @@ export class Evaluator implements TurnTask {
     this.#ports = ports;
     this.#host = host;
     this.memory = new RegionMemory(ports.cache, ports.random);
-    this.#walks = new Walks(ports, host, (due, settle) =>
-      this.enqueue({ type: "region.expire", due, settle }),
+    this.#walks = new Walks(
+      ports,
+      host,
+      () => this.#now(),
+      (due, settle) => this.enqueue({ type: "region.expire", due, settle }),
     );
   }
 
@@ -157,7 +161,7 @@ export class Evaluator implements TurnTask {
       if (event.type === "region.request") event.settle(refusal);
       else if (event.type === "region.walk") event.settle({ error: storeRestarting });
       else if (event.type === "region.propose") event.settle(storeRestarting);
-      else event.settle();
+      else event.settle(storeRestarting);
     }
     this.#walks.abandon(storeRestarting);
   }
@@ -334,6 +338,7 @@ export class Evaluator implements TurnTask {
       return;
     }
     keyspace.begin(parked?.stream?.staged);
+    keyspace.spill = parked?.stream?.spilled === true;
     let reply: Reply;
     try {
       reply = request.command.execute(keyspace.view(request.db), request.args);
@@ -346,12 +351,22 @@ export class Evaluator implements TurnTask {
     if (parked?.stream !== undefined) {
       keyspace.finishStaged();
       this.#extraEffects.push(...parked.stream.stagingRecordDels());
+      if (keyspace.commandBytes > commandBytesMax) {
+        // Something expired meanwhile: it comes out differently, and too large again.
+        keyspace.rollback();
+        this.#extraEffects.push(...parked.stream.staged.drops());
+        parked.stream = undefined;
+        this.#evaluate(request, parked);
+        return;
+      }
     } else if (keyspace.commandBytes > commandBytesMax) {
       this.#stage(request, parked, keyspace);
       return;
     }
-    counters.commands++;
-    if (keyspace.hidExpired) counters.expiredKeys++;
+    if (!isRemoval(request)) {
+      counters.commands++;
+      if (keyspace.hidExpired) counters.expiredKeys++;
+    }
     const wrote = keyspace.commandBytes > 0;
     this.#outbox.put(this.#dependsOn(request, keyspace, wrote), request, reply, wrote);
     if (keyspace.effectBytes > entrySoftBytes) this.#close();
@@ -411,7 +426,8 @@ export class Evaluator implements TurnTask {
 
   /** The command's effects do not fit one entry: its chunks go ahead in fragments nobody can see. */
   #stage(request: RegionRequest, parked: Parked | undefined, keyspace: Keyspace): void {
-    if (keyspace.commandMetaBytes > commandBytesMax) {
+    const spilled = keyspace.commandMetaBytes > commandBytesMax;
+    if (spilled) {
       keyspace.rollback();
       keyspace.begin();
       keyspace.spill = true;
@@ -426,7 +442,7 @@ export class Evaluator implements TurnTask {
         return;
       }
     }
-    const stream = new StagedStream(keyspace.stage(), stagingKey);
+    const stream = new StagedStream(keyspace.stage(), spilled, stagingKey);
     const waiting: Parked = parked ?? { request, found: new Map(), outstanding: 0, stream };
     waiting.stream = stream;
     this.#parked.add(waiting);
@@ -444,28 +460,14 @@ export class Evaluator implements TurnTask {
     }
   }
 
-  #expire({ due, settle }: RegionExpire): void {
+  #expire(event: RegionExpire): void {
     const keyspace = this.#batch();
     const { counters } = this.#ports;
-    this.memory.found = undefined;
-    for (const { slot, key, indexKey } of due) {
-      const db = databaseOf(keyspace, slot);
-      if (db === undefined || this.#locks.blocksKey(key)) continue;
-      const name = key.toString("latin1");
-      const missing: Missing = { type: "record", slot, name, key };
-      if (this.memory.lacks(missing)) {
-        this.#plan.want(missing, undefined);
-        continue;
-      }
-      keyspace.begin();
-      const record = keyspace.view(db).find(key);
-      if (keyspace.hidExpired) counters.expiredKeys++;
-      // The index named a key that does not expire then: a leftover that leads nowhere.
-      else if (record === undefined) this.#extraEffects.push({ type: "del", key: indexKey });
-    }
-    if (keyspace.effects.length === 0 && this.#extraEffects.length === 0) settle();
-    else this.#afterClose.push((index) => this.#proposals.push({ index, settle }));
-    if (keyspace.effectBytes > entrySoftBytes) this.#close();
+    const databaseIn = (slot: number): number | undefined => databaseOf(keyspace, slot);
+    const requests = removals(event, databaseIn, (count) => {
+      counters.expiredKeys += count;
+    });
+    for (const request of requests) this.#consider(request);
   }
 
   #proposeEffects({ effects, settle }: RegionPropose): void {

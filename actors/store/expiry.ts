@@ -2,8 +2,9 @@
 // remove them through its log, a slice at a time, so that a million of them stall nobody.
 
 import { setup, type AnyActorRef } from "xstate";
+import type { EngineIterator } from "../../storage/engine.ts";
 import { ttlRange } from "../../storage/key-ranges.ts";
-import { logicalKey, parsePhysicalTtlKey } from "../../storage/keys.ts";
+import { parsePhysicalTtlKey } from "../../storage/keys.ts";
 import type { Clock, TimerId } from "../system/clock.ts";
 import { dataIdOfRegion } from "./apply.ts";
 import type { DirectoryEntry, RegionDirectory } from "./directory.ts";
@@ -60,46 +61,68 @@ class Expiry {
 
   /** Works through every region with due keys, one slice of one region at a time. */
   async #round(): Promise<void> {
+    const cursors = new Map<number, Buffer>();
     for (let found = true; found && !this.#stopped && this.#input.isActive();) {
       found = false;
       for (const entry of this.#input.directory.all()) {
         if (this.#stopped) return;
-        if (await this.#slice(entry)) found = true;
+        if (await this.#slice(entry, cursors)) found = true;
       }
     }
   }
 
-  /** True when there may be more to do at once. */
-  async #slice(entry: DirectoryEntry): Promise<boolean> {
-    const { region, ref } = entry;
+  /**
+   * Removes the next due keys of a region; true when there may be more to do at once. A round goes
+   * forward only (`cursors`): the engine shows removed keys until it has caught up with the log.
+   */
+  async #slice(entry: DirectoryEntry, cursors: Map<number, Buffer>): Promise<boolean> {
+    const { region, ref, regionId } = entry;
     const engine = this.#input.handles.engine?.engine;
-    const nowMs = this.#input.clock.wallMs();
+    const nowMs = Math.floor(this.#input.clock.wallMs());
     if (region?.serving !== true || ref === undefined || engine === undefined) return false;
     const { applied } = region;
     if (applied.nextExpiryMs > nowMs) return false;
-    const range = ttlRange(dataIdOfRegion(applied.meta), Math.floor(nowMs));
-    // What is written while the iterator runs lowers it again.
-    applied.nextExpiryMs = Infinity;
-    const iterator = engine.iterate({ ...range, lt: everything(range.gte), keysOnly: true });
-    const due: Array<RegionExpire["due"][number]> = [];
-    let next = Infinity;
-    try {
-      for (const { key } of await iterator.next(sliceKeys)) {
-        const parsed = parsePhysicalTtlKey(key);
-        if (parsed.expireAtMs > nowMs) {
-          next = parsed.expireAtMs;
-          break;
-        }
-        due.push({ slot: parsed.slot, key: parsed.key, indexKey: logicalKey(key) });
-        next = parsed.expireAtMs;
-      }
-    } finally {
-      await iterator.end();
-    }
-    if (next < applied.nextExpiryMs) applied.nextExpiryMs = next;
+    const whole = ttlRange(dataIdOfRegion(applied.meta), nowMs);
+    const range = { gte: cursors.get(regionId) ?? whole.gte, lt: everything(whole.gte) };
+    // A flush has moved the region to another dataId.
+    if (Buffer.compare(range.gte.subarray(0, 5), whole.gte.subarray(0, 5)) !== 0) return false;
+    // What the engine is given after this moment lowers it again.
+    if (!cursors.has(regionId)) applied.nextExpiryMs = Infinity;
+    const { due, nextMs, last } = await dueKeys(engine.iterate({ ...range, keysOnly: true }), nowMs);
+    applied.nextExpiryMs = Math.min(applied.nextExpiryMs, nextMs);
+    if (last !== undefined) cursors.set(regionId, Buffer.concat([last, Buffer.alloc(1)]));
     if (due.length === 0) return false;
-    await new Promise<void>((settle) => ref.send({ type: "region.expire", due, settle }));
-    return true;
+    // A replica that has ended meanwhile answers nothing; its successor looks for itself.
+    if (!region.serving) return false;
+    const error = await new Promise<string | undefined>((resolve) => {
+      ref.send({ type: "region.expire", due, settle: resolve });
+    });
+    if (error !== undefined) applied.nextExpiryMs = Math.min(applied.nextExpiryMs, nowMs);
+    return error === undefined && last !== undefined;
+  }
+}
+
+interface Due {
+  readonly due: RegionExpire["due"];
+  /** The first expiry that this slice has not dealt with, Unix ms. */
+  readonly nextMs: number;
+  /** The last physical key looked at when the slice was full of due keys. */
+  readonly last: Buffer | undefined;
+}
+
+async function dueKeys(iterator: EngineIterator, nowMs: number): Promise<Due> {
+  const due: Array<RegionExpire["due"][number]> = [];
+  try {
+    const found = await iterator.next(sliceKeys);
+    for (const { key } of found) {
+      const parsed = parsePhysicalTtlKey(key);
+      if (parsed.expireAtMs > nowMs) return { due, nextMs: parsed.expireAtMs, last: undefined };
+      due.push({ slot: parsed.slot, key: parsed.key });
+    }
+    if (found.length < sliceKeys) return { due, nextMs: Infinity, last: undefined };
+    return { due, nextMs: nowMs, last: found.at(-1)?.key };
+  } finally {
+    await iterator.end();
   }
 }
 

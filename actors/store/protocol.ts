@@ -45,13 +45,9 @@ export interface RegionWalk {
 export interface RegionExpire {
   readonly type: "region.expire";
   /** What the index of expiries names, oldest first. */
-  readonly due: ReadonlyArray<{
-    readonly slot: number;
-    readonly key: Buffer;
-    readonly indexKey: Buffer;
-  }>;
-  /** The removals are committed (or were given up: the index still names the keys). */
-  settle(): void;
+  readonly due: ReadonlyArray<{ readonly slot: number; readonly key: Buffer }>;
+  /** The removals are committed; with an error they are not, and the index still names the keys. */
+  settle(error?: string): void;
 }
 
 /** Effects that do not come from a command: the region map of region 0. */

@@ -21,6 +21,7 @@ import type { StoreHandles } from "./handles.ts";
 import type { LogEvent } from "./log.ts";
 import type { RegionEvent, RegionFetched, RegionWalked } from "./protocol.ts";
 import { recoverRegion } from "./recover.ts";
+import { abandonedStagings } from "./stagings.ts";
 
 /** Bytes of log read at once while catching up from the journal. */
 const catchUpBytes = 1024 * 1024;
@@ -285,6 +286,23 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     if (raft !== undefined && isServing(raft)) this.#setServing(true);
   }
 
+  /** Gives up the large writes that a former leader left unfinished. */
+  #dropStagings(): void {
+    const engine = this.#ports.handles.engine?.engine;
+    if (engine === undefined) return;
+    abandonedStagings(engine, dataIdOfRegion(this.applied.meta)).then(
+      (entries) => {
+        for (const effects of this.#abandoned ? [] : entries) {
+          this.#send({ type: "region.propose", effects, settle: () => undefined });
+        }
+      },
+      (error: unknown) => {
+        // An engine that closed under the iterator ends this replica as well.
+        if (!this.#abandoned) this.#ports.onFatal(error as Error);
+      },
+    );
+  }
+
   #readMore(to: number): void {
     const journal = this.#ports.handles.journal;
     if (journal === undefined) return;
@@ -303,8 +321,10 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
   #setServing(serving: boolean): void {
     if (this.#serving === serving) return;
     this.#serving = serving;
-    if (serving) this.#evaluator.serve(this.applied);
-    else this.#evaluator.pause("leadership changed");
+    if (serving) {
+      this.#dropStagings();
+      this.#evaluator.serve(this.applied);
+    } else this.#evaluator.pause("leadership changed");
     this.#ports.onServing(this, serving);
   }
 }

@@ -9,6 +9,8 @@ const fragmentBytes = 256 * 1024;
 
 export class StagedStream {
   readonly staged: StagedWrite;
+  /** Its shorter values went to chunks too, and do so again when the command runs. */
+  readonly spilled: boolean;
   readonly #stagingKey: (position: number, oid: number) => Buffer;
   readonly #fragments: Iterator<Effect[]>;
   #next: IteratorResult<Effect[]>;
@@ -16,8 +18,13 @@ export class StagedStream {
   #isFirst = true;
 
   /** `stagingKey` names the record that lets a later leader find what was never finished. */
-  constructor(staged: StagedWrite, stagingKey: (position: number, oid: number) => Buffer) {
+  constructor(
+    staged: StagedWrite,
+    spilled: boolean,
+    stagingKey: (position: number, oid: number) => Buffer,
+  ) {
     this.staged = staged;
+    this.spilled = spilled;
     this.#stagingKey = stagingKey;
     this.#fragments = staged.fragments(fragmentBytes);
     this.#next = this.#fragments.next();

@@ -73,7 +73,7 @@ export class Sweeper {
     for await (const { key, value } of pairs(iterator, () => this.#stopped)) {
       const clear = decodePendingClear(value);
       if (clear.slot === undefined) {
-        for (const space of [spaces.meta, spaces.sub, spaces.ttl]) {
+        for (const space of [spaces.meta, spaces.sub, spaces.ttl, spaces.staging]) {
           await engine.clear(dataIdRange(space, clear.dataId));
         }
       } else {

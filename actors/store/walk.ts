@@ -4,7 +4,7 @@
 
 import { decodeRecord } from "../../storage/keyspace/record-codec.ts";
 import { metaRangeFrom } from "../../storage/key-ranges.ts";
-import { checkedPhysicalValue, parsePhysicalMetaKey, ttlKey } from "../../storage/keys.ts";
+import { checkedPhysicalValue, parsePhysicalMetaKey } from "../../storage/keys.ts";
 import type { Engine } from "../../storage/engine.ts";
 import { dataIdOfRegion, type AppliedState } from "./apply.ts";
 import type { EvaluatorHost } from "./evaluate.ts";
@@ -31,17 +31,20 @@ interface Waiting {
 export class Walks {
   readonly #ports: RegionPorts;
   readonly #host: EvaluatorHost;
-  readonly #expire: (due: RegionExpire["due"], settle: () => void) => void;
+  readonly #now: () => number;
+  readonly #expire: (due: RegionExpire["due"], settle: RegionExpire["settle"]) => void;
   #waiting: Waiting[] = [];
   readonly #running = new Set<RegionWalk>();
 
   constructor(
     ports: RegionPorts,
     host: EvaluatorHost,
-    expire: (due: RegionExpire["due"], settle: () => void) => void,
+    now: () => number,
+    expire: (due: RegionExpire["due"], settle: RegionExpire["settle"]) => void,
   ) {
     this.#ports = ports;
     this.#host = host;
+    this.#now = now;
     this.#expire = expire;
   }
 
@@ -64,14 +67,15 @@ export class Walks {
     if (this.#waiting.length === 0) return;
     const due = this.#waiting.filter((waiting) => waiting.index <= index);
     this.#waiting = this.#waiting.filter((waiting) => waiting.index > index);
-    for (const { walk } of due) this.#start(walk, this.#ports.clock.wallMs());
+    for (const { walk } of due) this.#start(walk, this.#now());
   }
 
   /** The iterator is done: answers, after the removal of what it hid. */
   finish(walk: RegionWalk, { keys, next, expired }: WalkResult): void {
     if (!this.#running.has(walk)) return;
-    const settle = (): void => {
-      if (this.#running.delete(walk)) walk.settle({ keys, next });
+    const settle = (error?: string): void => {
+      if (!this.#running.delete(walk)) return;
+      walk.settle(error === undefined ? { keys, next } : { error });
     };
     if (expired.length === 0) settle();
     else this.#expire(expired, settle);
@@ -127,9 +131,7 @@ async function walkKeys(
         if (meta.slot !== slot) continue;
         const record = decodeRecord(checkedPhysicalValue(physical, value));
         if (record.expireAtMs !== 0 && record.expireAtMs <= nowMs) {
-          const { position, bucket, key } = meta;
-          const indexKey = ttlKey(record.expireAtMs, position, bucket, slot, key);
-          expired.push({ slot, key, indexKey });
+          expired.push({ slot, key: meta.key });
         } else if (walk.accepts(meta.key, record.type)) {
           keys.push(meta.key);
         }

@@ -1,0 +1,114 @@
+// Keys whose time is over as ordinary requests: removing them takes the same path through locks,
+// engine and log as a client's command, so that a key set anew on the way is left alone. Made for
+// active expiry and for walks that hid such keys; what is due is decided when the request runs.
+
+import type { RegionCommand } from "../../resp/command.ts";
+import { ErrorReply, type Reply } from "../../resp/reply.ts";
+import type { RegionExpire, RegionRequest } from "./protocol.ts";
+
+/** Keys of one request, and about how many bytes they may have: one entry carries it easily. */
+const keysMax = 128;
+const keyBytesMax = 64 * 1024;
+
+/** Replies with how many of its keys are gone. Looking at an expired key removes it. */
+const removal: RegionCommand = {
+  name: "remove expired",
+  arity: -1,
+  flags: [],
+  categories: [],
+  summary: "Removes the keys among these whose time is over",
+  since: "7.2.0",
+  group: "generic",
+  complexity: "O(N)",
+  runs: "region",
+  spread: "one",
+  execute: (view, args) => args.filter((key) => view.find(key) === undefined).length,
+};
+
+class Removal implements RegionRequest {
+  readonly type = "region.request";
+  readonly command = removal;
+  readonly args: readonly Buffer[];
+  readonly keyPositions: readonly number[];
+  readonly db: number;
+  /** Below zero: nobody's session. */
+  readonly sessionId: number;
+  readonly #settled: (reply: Reply) => void;
+
+  constructor(
+    db: number,
+    keys: readonly Buffer[],
+    sessionId: number,
+    settled: (reply: Reply) => void,
+  ) {
+    this.db = db;
+    this.args = keys;
+    this.keyPositions = keys.map((_, position) => position);
+    this.sessionId = sessionId;
+    this.#settled = settled;
+  }
+
+  settle(reply: Reply): void {
+    this.#settled(reply);
+  }
+}
+
+/** Whether a request is one of ours, which no statistics of commands count. */
+export const isRemoval = (request: RegionRequest): boolean => request.command === removal;
+
+/**
+ * The requests for what is due; `event.settle` is called when all have been answered. `databaseOf`
+ * is undefined for a slot that a flush has left; `onRemoved` hears how many keys are gone.
+ */
+export function removals(
+  event: RegionExpire,
+  databaseOf: (slot: number) => number | undefined,
+  onRemoved: (count: number) => void,
+): RegionRequest[] {
+  const requests: RegionRequest[] = [];
+  let failure: string | undefined;
+  let open = 0;
+  const settled = (reply: Reply): void => {
+    if (typeof reply === "number") onRemoved(reply);
+    else if (reply instanceof ErrorReply) failure = reply.message;
+    open--;
+    if (open === 0) event.settle(failure);
+  };
+  for (const [db, keys] of byDatabase(event, databaseOf)) {
+    for (const slice of slices(keys)) {
+      open++;
+      requests.push(new Removal(db, slice, -open, settled));
+    }
+  }
+  if (open === 0) event.settle();
+  return requests;
+}
+
+function byDatabase(
+  event: RegionExpire,
+  databaseOf: (slot: number) => number | undefined,
+): Map<number, Buffer[]> {
+  const keys = new Map<number, Buffer[]>();
+  for (const { slot, key } of event.due) {
+    const db = databaseOf(slot);
+    if (db === undefined) continue;
+    const before = keys.get(db);
+    if (before === undefined) keys.set(db, [key]);
+    else before.push(key);
+  }
+  return keys;
+}
+
+function* slices(keys: readonly Buffer[]): Generator<Buffer[]> {
+  let slice: Buffer[] = [];
+  let bytes = 0;
+  for (const key of keys) {
+    slice.push(key);
+    bytes += key.length;
+    if (slice.length < keysMax && bytes < keyBytesMax) continue;
+    yield slice;
+    slice = [];
+    bytes = 0;
+  }
+  if (slice.length > 0) yield slice;
+}
