@@ -96,6 +96,7 @@ export const storeActors = {
   store: "store",
   engine: "store.engine",
   log: "store.log",
+  replicas: "store.replicas",
   regions: "store.regions",
   server: "store.server",
   expiry: "store.expiry",

@@ -84,10 +84,17 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     onEnd: (region: Region) => void,
   ) {
     this.regionId = regionId;
-    this.#ports = ports;
+    this.#ports = {
+      ...ports,
+      // What fails behind this incarnation's back (an engine or a journal that a restart has closed)
+      // is no error of the disk.
+      onFatal: (error) => {
+        if (!this.#abandoned) ports.onFatal(error);
+      },
+    };
     this.#send = send;
     this.#onEnd = onEnd;
-    this.#evaluator = new Evaluator(ports, this);
+    this.#evaluator = new Evaluator(this.#ports, this);
   }
 
   get role(): Role {
