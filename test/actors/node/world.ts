@@ -3,9 +3,10 @@
 // error. What is expected of them is the tests' business.
 
 import { createServer, type AddressInfo } from "node:net";
-import type { AnyActorRef } from "xstate";
+import type { Actor, AnyActorRef } from "xstate";
 import { startNode, type Node } from "../../../actors/node.ts";
 import type { Log } from "../../../actors/observe/log.ts";
+import type { supervisor } from "../../../actors/system/supervisor.ts";
 import { systemClock } from "../../../actors/system/clock.ts";
 import { liveActors } from "../../../actors/system/registry.ts";
 import type { Disk, DiskFile } from "../../../storage/disk.ts";
@@ -14,7 +15,7 @@ import { openJournal } from "../../../storage/journal/journal.ts";
 import type { Journal } from "../../../storage/journal/types.ts";
 import { createMemoryOpener, type MemoryOpener } from "../../../storage/memory.ts";
 import { Connection, ErrorText, type Reply } from "../../integration/connection.ts";
-import { seededRandom, SimulatedDisk } from "../../simulation/disk.ts";
+import { seededRandom, SimulatedDisk, type Random } from "../../simulation/disk.ts";
 
 /** Lets everything through until it is held; what came meanwhile goes on when it is opened. */
 class Gate {
@@ -65,6 +66,8 @@ function gated(disk: Disk, gate: Gate): Disk {
   };
 }
 
+type Schedule = (task: () => void) => void;
+
 /** One line of the log. */
 export interface Line {
   readonly level: "debug" | "info" | "warning" | "error";
@@ -95,22 +98,31 @@ export class World {
   readonly fatal: unknown[] = [];
   /** Openings and closings of engine and journal, and ends of watched actors, in order. */
   readonly events: string[] = [];
-  readonly disk = new SimulatedDisk();
+  readonly disk: SimulatedDisk;
   readonly engine: MemoryOpener;
+  /** What the next opening of the engine rejects with. */
+  openFails: Error | undefined;
   readonly journalGate = new Gate();
   readonly engineGate = new Gate();
   readonly #connections: Connection[] = [];
   #node: Node | undefined;
 
-  private constructor() {
-    this.engine = createMemoryOpener({
-      schedule: (task) => setImmediate(() => this.engineGate.pass(task)),
-    });
+  private constructor(disk: SimulatedDisk, engine: (schedule: Schedule) => MemoryOpener) {
+    this.disk = disk;
+    this.engine = engine((task) => setImmediate(() => this.engineGate.pass(task)));
   }
 
-  static async start(options: { readonly regionCount?: number } = {}): Promise<World> {
-    const world = new World();
-    await world.#start(options.regionCount ?? 4);
+  static async start(): Promise<World> {
+    const world = new World(new SimulatedDisk(), (schedule) => createMemoryOpener({ schedule }));
+    await world.#start();
+    return world;
+  }
+
+  /** The node that starts from what a power loss at this moment leaves. Kill this one as well. */
+  async afterPowerLoss(random: Random): Promise<World> {
+    const disk = new SimulatedDisk(this.disk.afterStop(random));
+    const world = new World(disk, () => this.engine.crash(random));
+    await world.#start();
     return world;
   }
 
@@ -119,14 +131,14 @@ export class World {
     return this.#node;
   }
 
-  async #start(regionCount: number): Promise<void> {
+  async #start(): Promise<void> {
     const onFatal = (error: unknown): void => void this.fatal.push(error);
     const disk = gated(this.disk, this.journalGate);
     let journal: Journal | undefined;
     this.#node = await startNode({
       nodeId: "n1",
       version: "0.0.0",
-      regionCount,
+      regionCount: 4,
       hashTags: true,
       // A listener that restarts has to come back at the same port, as in a configured node.
       resp: { host: "127.0.0.1", port: await freePort() },
@@ -160,6 +172,7 @@ export class World {
   #noted(opener: EngineOpener): EngineOpener {
     return {
       open: async () => {
+        if (this.openFails !== undefined) throw this.openFails;
         const engine = await opener.open();
         this.events.push("engine opened");
         return engine;
@@ -222,6 +235,12 @@ export class World {
     const connection = await Connection.open(port);
     this.#connections.push(connection);
     return connection;
+  }
+
+  /** Ends it as the end of the process does: at once, nothing is drained or closed. */
+  async kill(): Promise<void> {
+    (this.node.root as Actor<typeof supervisor>).stop();
+    await this.stop();
   }
 
   async stop(): Promise<void> {
