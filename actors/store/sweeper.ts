@@ -67,35 +67,41 @@ export class Sweeper {
     }
   }
 
+  /** All that waits together: one scan finds the keys of every slot that was left. */
   async #sweepClears(): Promise<void> {
     const { engine } = this.#handles.opened();
     const iterator = engine.iterate(spaceRange(spaces.pendingClear));
+    const records: WriteOperation[] = [];
+    const slots = new Map<number, Set<number>>();
     for await (const { key, value } of pairs(iterator, () => this.#stopped)) {
-      const clear = decodePendingClear(value);
-      if (clear.slot === undefined) {
-        for (const space of [spaces.meta, spaces.sub, spaces.ttl, spaces.staging]) {
-          await engine.clear(dataIdRange(space, clear.dataId));
-        }
-      } else {
-        await this.#clearSlot(clear.dataId, clear.slot);
+      records.push({ type: "del", key });
+      const { dataId, slot } = decodePendingClear(value);
+      if (slot !== undefined) {
+        slots.set(dataId, (slots.get(dataId) ?? new Set()).add(slot));
+        continue;
       }
-      // Synced: were the deletions lost and this kept, a slot used again would show old keys.
-      await this.#write([{ type: "del", key }], true);
-      if (clear.slot !== undefined) this.#onSlotFree(clear.dataId, clear.slot);
+      for (const space of [spaces.meta, spaces.sub, spaces.ttl, spaces.staging]) {
+        await engine.clear(dataIdRange(space, dataId));
+      }
     }
+    for (const [dataId, left] of slots) await this.#clearSlots(dataId, left);
+    if (this.#stopped) return;
+    // Synced: were the deletions lost and this kept, a slot used again would show old keys.
+    await this.#write(records, true);
+    for (const [dataId, left] of slots) for (const slot of left) this.#onSlotFree(dataId, slot);
   }
 
-  async #clearSlot(dataId: number, slot: number): Promise<void> {
+  async #clearSlots(dataId: number, slots: ReadonlySet<number>): Promise<void> {
     const { engine } = this.#handles.opened();
     const iterator = engine.iterate(dataIdRange(spaces.meta, dataId));
     let operations: WriteOperation[] = [];
     for await (const { key, value } of pairs(iterator, () => this.#stopped)) {
       const meta = parsePhysicalMetaKey(key);
-      if (meta.slot !== slot) continue;
+      if (!slots.has(meta.slot)) continue;
       const record = decodeRecord(checkedPhysicalValue(key, value));
       operations.push({ type: "del", key });
       if (record.expireAtMs > 0) {
-        const { position, bucket } = meta;
+        const { position, bucket, slot } = meta;
         const due = ttlKey(record.expireAtMs, position, bucket, slot, meta.key);
         operations.push({ type: "del", key: physicalKey(due, dataId) });
       }

@@ -14,8 +14,10 @@ import { Turn } from "../../actors/system/turn.ts";
 import type { RegionCommand } from "../../resp/command.ts";
 import { ErrorReply, BulkPiecesReply, type Reply } from "../../resp/reply.ts";
 import { registry } from "../../resp/table.ts";
+import type { Disk, DiskFile } from "../../storage/disk.ts";
 import { openJournal } from "../../storage/journal/journal.ts";
 import type { Journal } from "../../storage/journal/types.ts";
+import { spaceRange } from "../../storage/key-ranges.ts";
 import { createMemoryOpener, type MemoryOpener } from "../../storage/memory.ts";
 import { createPositions } from "../../storage/position.ts";
 import { HeapClock } from "./clock.ts";
@@ -82,6 +84,8 @@ export class StoreWorld {
   wallSkewMs = 0;
   /** While true the engine answers nothing. */
   engineHeld = false;
+  /** While true no group write of the journal reaches the disk. */
+  journalHeld = false;
   /** What the store called fatal, and bugs of commands. */
   readonly failures: unknown[] = [];
   store!: Store;
@@ -94,6 +98,7 @@ export class StoreWorld {
   readonly #options: WorldOptions;
   readonly #positions;
   #tasks: Task[] = [];
+  #heldWrites: Array<() => void> = [];
   #life = 0;
   #session = 1000;
 
@@ -137,7 +142,7 @@ export class StoreWorld {
         open: async () => {
           await this.journal?.close();
           const options = { fileBytes, onFatal, onFull: () => undefined };
-          this.journal = await openJournal(disk, options, timers);
+          this.journal = await openJournal(this.#held(disk), options, timers);
           return this.journal;
         },
       },
@@ -165,9 +170,37 @@ export class StoreWorld {
   crash(powerLoss = true): void {
     this.#life++;
     this.#tasks = [];
+    this.#heldWrites = [];
+    this.journalHeld = false;
+    this.engineHeld = false;
     this.journal = undefined;
     this.disk = new SimulatedDisk(this.disk.afterStop(powerLoss ? this.random : undefined));
     this.engine = this.engine.crash(powerLoss ? this.random : () => 0);
+  }
+
+  /** The disk, whose synced writes wait while `journalHeld`. */
+  #held(disk: SimulatedDisk): Disk {
+    return new Proxy(disk, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== "function") return value;
+        if (name !== "open") return value.bind(target);
+        return async (...args: Parameters<SimulatedDisk["open"]>) => {
+          const file = await target.open(...args);
+          const writeSync: DiskFile["writeSync"] = async (bytes, at) => {
+            if (this.journalHeld) await new Promise<void>((go) => this.#heldWrites.push(go));
+            return file.writeSync(bytes, at);
+          };
+          return { ...file, writeSync };
+        };
+      },
+    });
+  }
+
+  /** Lets the journal's writes go on. */
+  releaseJournal(): void {
+    this.journalHeld = false;
+    for (const go of this.#heldWrites.splice(0)) go();
   }
 
   /** One thing happens: an engine's answer or a turn; time passes when there is nothing else. */
@@ -272,6 +305,29 @@ export class StoreWorld {
       },
     });
     return sent;
+  }
+
+  /** Physical keys the engine holds in one space. */
+  async stored(space: number): Promise<Buffer[]> {
+    const iterator = this.store.handles.opened().engine.iterate(spaceRange(space));
+    let found: Array<{ key: Buffer }> | undefined;
+    void iterator.next(1_000_000).then((pairs) => (found = pairs));
+    await this.until(() => found !== undefined, "the engine's keys");
+    void iterator.end();
+    return found!.map(({ key }) => key);
+  }
+
+  /** The longest payload of any entry the journal still holds. */
+  async longestEntry(): Promise<number> {
+    let longest = 0;
+    for (const { regionId } of this.regions) {
+      const { prevIndex, lastIndex } = this.journal!.logOf(regionId)!;
+      for (let index = prevIndex + 1; index <= lastIndex; index++) {
+        const [entry] = await this.journal!.read(regionId, index, index, 1);
+        longest = Math.max(longest, entry!.payload.length);
+      }
+    }
+    return longest;
   }
 
   /** Every key of a database, from walks over all regions. */
