@@ -29,7 +29,7 @@ export interface NodeOptions {
   readonly hashTags: boolean;
   /** RESP listener; port 0 = any free one. */
   readonly resp: { readonly host: string; readonly port: number };
-  readonly http: { readonly host: string; readonly port: number; readonly token: string };
+  readonly http: { readonly host: string; readonly port: number; readonly token?: string };
   /** CONFIG parameters by Redis' names that differ from the defaults. */
   readonly settings: Readonly<Record<string, string>>;
   readonly recordCacheBytes: number;

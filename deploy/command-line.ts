@@ -85,7 +85,7 @@ function once(flag: string): (text: string, earlier: unknown) => string {
 
 function describe(setting: (typeof settings)[number]): string {
   const { fallback } = setting;
-  if (fallback === "" || typeof fallback === "object") return setting.about;
+  if (fallback === "") return setting.about;
   if (typeof fallback === "boolean")
     return `${setting.about} (default: ${fallback ? "on" : "off"})`;
   return `${setting.about} (default: ${inUnits(setting.flag, fallback)})`;

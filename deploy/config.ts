@@ -124,11 +124,6 @@ function readFile(path: string): Map<string, Found> {
 
 function tomlText(path: string, key: string, value: unknown): string {
   if (["string", "number", "boolean", "bigint"].includes(typeof value)) return String(value);
-  if (key === "labels" && typeof value === "object" && value !== null) {
-    return Object.entries(value)
-      .map(([label, text]) => `${label}=${String(text)}`)
-      .join(",");
-  }
   throw new SetupError(`${path}: ${key} must be a text, a number or a boolean`);
 }
 
@@ -169,13 +164,7 @@ export function printConfig(resolved: Pick<ResolvedConfig, "config" | "sources">
   const lines = settings.map((setting) => {
     const value = resolved.config[setting.key];
     const shown = setting.secret === true && value !== "" ? "********" : value;
-    return `${setting.flag} = ${tomlValue(shown)}  # ${resolved.sources[setting.key]}`;
+    return `${setting.flag} = ${JSON.stringify(shown)}  # ${resolved.sources[setting.key]}`;
   });
   return `${lines.join("\n")}\n`;
-}
-
-function tomlValue(value: Config[keyof Config]): string {
-  if (typeof value !== "object") return JSON.stringify(value);
-  const pairs = Object.entries(value).map(([key, text]) => `${key}=${text}`);
-  return JSON.stringify(pairs.join(","));
 }

@@ -6,7 +6,6 @@ import {
   anyText,
   byteSize,
   duration,
-  labelList,
   oneOf,
   onOff,
   plainName,
@@ -34,7 +33,6 @@ export interface Config {
   readonly numRegions: number;
   /** Whether {tags} in keys choose the region; fixed at the first start. */
   readonly hashTags: boolean;
-  readonly readMode: "lease" | "quorum" | "stale";
   readonly requirepass: string;
   readonly maxClients: number;
   /** A connection silent for this long is closed; 0 = never. */
@@ -42,7 +40,6 @@ export interface Config {
   readonly logLevel: "debug" | "info" | "warning" | "error";
   /** How long a drain may take before the process ends anyway. */
   readonly shutdownTimeoutMs: number;
-  readonly labels: Readonly<Record<string, string>>;
   /** Bytes a journal file is preallocated to. */
   readonly journalFileBytes: number;
   /** Bytes of RocksDB's block cache. */
@@ -171,14 +168,6 @@ const rows = {
     parse: onOff,
     about: "whether {tags} in keys choose the region, fixed at the first start",
   }),
-  readMode: row({
-    key: "readMode",
-    flag: "read-mode",
-    value: "<mode>",
-    fallback: "lease",
-    parse: oneOf(["lease", "quorum", "stale"]),
-    about: "how a read makes sure it is current: lease, quorum or stale",
-  }),
   requirepass: row({
     key: "requirepass",
     flag: "requirepass",
@@ -225,14 +214,6 @@ const rows = {
     fallback: 10_000,
     parse: duration(3_600_000),
     about: "how long a drain may take",
-  }),
-  labels: row({
-    key: "labels",
-    flag: "labels",
-    value: "<k=v,...>",
-    fallback: {},
-    parse: labelList,
-    about: "labels of this node, for placement",
   }),
   journalFileBytes: row(
     {

@@ -32,7 +32,7 @@ export const startNode: StartNode = async (directory, events, log) => {
     http: {
       host: config.httpBind === "" ? config.bind : config.httpBind,
       port: config.httpPort,
-      token: config.httpToken,
+      ...(config.httpToken === "" ? {} : { token: config.httpToken }),
     },
     settings: redisSettings(config, directory.layout.root),
     recordCacheBytes: config.recordCacheBytes,

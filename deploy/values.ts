@@ -1,5 +1,5 @@
 // Reads single setting values from text: whole numbers, sizes and durations with units, switches,
-// names, labels. Between the settings table and the three places a value can come from. It knows
+// names. Between the settings table and the three places a value can come from. It knows
 // no setting by name and touches neither environment nor files.
 
 /** Why a text is not a value of its kind; the message completes "<setting> <text>: …". */
@@ -106,18 +106,3 @@ export const someText: Parse<string> = (text) => {
 
 /** As `someText`, and empty is allowed. */
 export const anyText: Parse<string> = (text) => (text === "" ? "" : someText(text));
-
-/** k=v,k=v with plain names as keys. */
-export const labelList: Parse<Readonly<Record<string, string>>> = (text) => {
-  const labels: Record<string, string> = {};
-  for (const pair of text === "" ? [] : text.split(",")) {
-    const match = /^\s*([A-Za-z0-9_][A-Za-z0-9_.-]*)=([A-Za-z0-9_.:/-]+)\s*$/u.exec(pair);
-    const [, key, value] = match ?? [];
-    if (key === undefined || value === undefined) {
-      throw new ValueError("must be name=value pairs with commas between them");
-    }
-    if (key in labels) throw new ValueError(`names the label ${key} twice`);
-    labels[key] = value;
-  }
-  return Object.freeze(labels);
-};

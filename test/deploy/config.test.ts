@@ -10,7 +10,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { createProgram } from "../../deploy/command-line.ts";
 import { printConfig, resolveConfig } from "../../deploy/config.ts";
 import { settings } from "../../deploy/settings.ts";
-import { byteSize, duration, labelList, ValueError } from "../../deploy/values.ts";
+import { byteSize, duration, ValueError } from "../../deploy/values.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "spiredb-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -112,7 +112,6 @@ describe("settings", () => {
 
   it("print as a file that gives the same settings again", () => {
     const first = resolve({
-      labels: "zone=a,rack=r1",
       "journal-file-size": "8MiB",
       "pure-actors": "on",
       "shutdown-timeout": "2m",
@@ -146,12 +145,6 @@ describe("values with units", () => {
         }
       }),
     );
-  });
-
-  it("read labels", () => {
-    expect(labelList("zone=a,rack=r-1")).toEqual({ zone: "a", rack: "r-1" });
-    expect(labelList("")).toEqual({});
-    for (const text of ["zone", "=a", "a=1,a=2", "a=b c"]) expect(() => labelList(text)).toThrow();
   });
 });
 
@@ -198,6 +191,8 @@ describe("the command line", () => {
   it.each([
     [["--nats", "x"], "unknown option '--nats'"],
     [["--tls-cert", "x"], "unknown option '--tls-cert'"],
+    [["--read-mode", "lease"], "unknown option '--read-mode'"],
+    [["--labels", "zone=a"], "unknown option '--labels'"],
     [["--port", "1", "--port", "2"], "--port is given twice"],
     [["clutser"], "unknown command 'clutser'"],
     [["--port"], "argument missing"],

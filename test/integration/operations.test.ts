@@ -57,6 +57,15 @@ describe("a started node", () => {
     await node.process.stop();
   });
 
+  it("asks for the HTTP token where one is set, health checks excepted", async () => {
+    const node = await startNode({ dataDir: newFolder(), args: ["--http-token", "hush"] });
+    const get = async (path: string, headers: Record<string, string> = {}): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${node.httpPort}${path}`, { headers })).status;
+    expect([await get("/livez"), await get("/metrics")]).toEqual([200, 401]);
+    expect(await get("/metrics", { authorization: "Bearer hush" })).toBe(200);
+    await node.process.stop();
+  });
+
   it("answers what was sent before SIGTERM, exits 0 and has it all after a restart", async () => {
     const dataDir = newFolder();
     const node = await startNode({ dataDir });
