@@ -145,6 +145,12 @@ export class EngineWriter implements TurnTask {
     this.#turn.defer("journal", this);
   }
 
+  /** Nothing is in flight any more: the next batch, or word to those who wait for none. */
+  #goOn(): void {
+    if (this.#queue.length > 0 || this.#markers.length > 0) this.#deferRun();
+    else for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
   /** Starts the next batch, unless one is in flight: then its end does. */
   run(): void {
     this.#deferred = false;
@@ -163,6 +169,7 @@ export class EngineWriter implements TurnTask {
     if (operations.length === 0) {
       // Nothing was ever applied: nothing to mark, and engines refuse an empty batch.
       for (const done of markers) done(this.#applied);
+      this.#goOn();
       return;
     }
     const marked = sync ? new Map(this.#applied) : undefined;
@@ -178,8 +185,7 @@ export class EngineWriter implements TurnTask {
         this.#isDirty = !sync;
         for (const job of jobs) job.onDone();
         if (marked !== undefined) for (const done of markers) done(marked);
-        if (this.#queue.length > 0 || this.#markers.length > 0) this.#deferRun();
-        else for (const resolve of this.#idle.splice(0)) resolve();
+        this.#goOn();
       },
       (error: unknown) => {
         // In flight for ever: after a failed write nothing may follow it.
@@ -198,7 +204,7 @@ export class EngineWriter implements TurnTask {
       () => {
         this.#inFlight = false;
         this.#isDirty = false;
-        this.#deferRun();
+        this.#goOn();
       },
       (error: unknown) => {
         this.#onFatal(new DiskError("writing to RocksDB failed", { cause: error }));
