@@ -1,0 +1,362 @@
+// The single writer of a store's engine: one batch in flight, what it gathers, what it records with
+// every batch and with a marker, and that nothing follows a failed or a stopped one.
+
+import { describe, expect, test } from "vitest";
+import { EngineWriter, type ApplyJob } from "../../../actors/store/writer.ts";
+import { Turn } from "../../../actors/system/turn.ts";
+import type { Engine, WriteOperation } from "../../../storage/engine.ts";
+import { DiskError } from "../../../storage/errors.ts";
+import { appliedKey, decodeApplied, markerKey } from "../../../storage/local-records.ts";
+import { createMemoryOpener } from "../../../storage/memory.ts";
+import { HeapClock } from "../../simulation/clock.ts";
+
+interface Batch {
+  readonly operations: readonly WriteOperation[];
+  readonly sync: boolean;
+  readonly succeed: () => Promise<void>;
+  readonly fail: (error: Error) => Promise<void>;
+}
+
+const settled = (): Promise<void> => new Promise((next) => void setImmediate(next));
+
+function rig(lazyMs = 0) {
+  const batches: Batch[] = [];
+  const fatal: Error[] = [];
+  const done: string[] = [];
+  const turns: Array<() => void> = [];
+  const clock = new HeapClock();
+  const turn = new Turn(
+    (callback) => void turns.push(callback),
+    (error) => {
+      throw error;
+    },
+  );
+  const engine: Pick<Engine, "write"> = {
+    write: (operations, { sync }) =>
+      new Promise((resolve, reject) => {
+        batches.push({
+          operations,
+          sync,
+          succeed: () => (resolve(), settled()),
+          fail: (error) => (reject(error), settled()),
+        });
+      }),
+  };
+  const writer = new EngineWriter(engine as Engine, turn, clock, lazyMs, (error) =>
+    fatal.push(error),
+  );
+  return {
+    writer,
+    batches,
+    fatal,
+    done,
+    clock,
+    /** The end of a turn. */
+    turn: () => {
+      for (const callback of turns.splice(0)) callback();
+    },
+    /** The turn in which something synced starts: first what was written before is made durable. */
+    turnOfSync: async () => {
+      for (const callback of turns.splice(0)) callback();
+      const earlier = batches.pop()!;
+      expect([names(earlier), earlier.sync]).toEqual([["\0"], true]);
+      await earlier.succeed();
+      for (const callback of turns.splice(0)) callback();
+    },
+    submit: (name: string, job: Partial<ApplyJob> = {}) =>
+      writer.submit({
+        regionId: 1,
+        operations: [put(name)],
+        sync: false,
+        ...job,
+        onDone: () => done.push(name),
+      }),
+  };
+}
+
+const put = (name: string, value = ""): WriteOperation => ({
+  type: "put",
+  key: Buffer.from(name),
+  value: Buffer.from(value),
+});
+
+const applied = (index: number, term = 1) => ({ applied: { index, term } });
+
+/** What a batch records of a region: [applied index, marked index]. */
+function positions({ operations }: Batch, regionId: number) {
+  const indexAt = (key: Buffer): number | undefined => {
+    const found = operations.filter((operation) => operation.key.equals(key));
+    expect(found.length).toBeLessThan(2);
+    const [operation] = found;
+    return operation?.type === "put" ? decodeApplied(operation.value).index : undefined;
+  };
+  return [indexAt(appliedKey(regionId)), indexAt(markerKey(regionId))];
+}
+
+/** The names of a batch's own operations, in order. */
+const names = ({ operations }: Batch): string[] => {
+  const local = [appliedKey(0)[0], markerKey(0)[0]];
+  return operations.filter(({ key }) => !local.includes(key[0])).map(({ key }) => key.toString());
+};
+
+describe("batches", () => {
+  test("what one turn submits is one batch, in order", () => {
+    const r = rig();
+    r.submit("a");
+    r.submit("b", { regionId: 2 });
+    expect(r.batches).toEqual([]);
+    r.turn();
+    expect(r.batches.map(names)).toEqual([["a", "b"]]);
+  });
+
+  test("one batch is in flight; what comes meanwhile is the next one", async () => {
+    const r = rig();
+    r.submit("a");
+    r.turn();
+    r.submit("b");
+    r.submit("c");
+    r.turn();
+    expect(r.batches).toHaveLength(1);
+    await r.batches[0]!.succeed();
+    expect(r.done).toEqual(["a"]);
+    r.turn();
+    expect(r.batches.map(names)).toEqual([["a"], ["b", "c"]]);
+    await r.batches[1]!.succeed();
+    expect(r.done).toEqual(["a", "b", "c"]);
+  });
+
+  test("of a region's counters only the last ones of a batch are written", () => {
+    const r = rig();
+    r.submit("a", { state: put("state 1", "old") });
+    r.submit("b", { state: put("state 1", "new") });
+    r.submit("c", { regionId: 2, state: put("state 2") });
+    r.turn();
+    expect(names(r.batches[0]!)).toEqual(["a", "b", "c", "state 1", "state 2"]);
+    const state = r.batches[0]!.operations.find(({ key }) => key.toString() === "state 1");
+    expect(state).toEqual(put("state 1", "new"));
+  });
+
+  test("one job that must not be redone makes its batch a synced one", async () => {
+    const r = rig();
+    r.submit("a");
+    r.submit("b", { sync: true });
+    await r.turnOfSync();
+    expect(r.batches.map(names)).toEqual([["a", "b"]]);
+    expect(r.batches[0]!.sync).toBe(true);
+  });
+
+  test("idle resolves when the last batch has ended, or at once", async () => {
+    const r = rig();
+    await r.writer.idle();
+    let idle = false;
+    r.submit("a");
+    void r.writer.idle().then(() => (idle = true));
+    r.turn();
+    r.submit("b");
+    await r.batches[0]!.succeed();
+    expect(idle).toBe(false);
+    r.turn();
+    await r.batches[1]!.succeed();
+    expect(idle).toBe(true);
+  });
+});
+
+describe("lazy jobs", () => {
+  test("they gather until their time has passed", () => {
+    const r = rig(5);
+    r.submit("a", { lazy: true });
+    r.turn();
+    r.clock.advance(4);
+    r.submit("b", { lazy: true });
+    r.turn();
+    expect(r.batches).toEqual([]);
+    r.clock.advance(1);
+    r.turn();
+    expect(r.batches.map(names)).toEqual([["a", "b"]]);
+  });
+
+  test("one that somebody waits for takes them with it, in order", () => {
+    const r = rig(5);
+    r.submit("a", { lazy: true });
+    r.submit("b");
+    r.turn();
+    expect(r.batches.map(names)).toEqual([["a", "b"]]);
+    expect(r.clock.pending).toBe(0);
+  });
+
+  test("many of them wait no longer", () => {
+    const r = rig(5);
+    const operations = Array.from({ length: 1024 }, (_, i) => put(`${i}`));
+    r.submit("many", { lazy: true, operations });
+    r.turn();
+    expect(r.batches).toHaveLength(1);
+  });
+});
+
+describe("applied positions and markers", () => {
+  test("a batch records where each of its regions stands, once and no marker", () => {
+    const r = rig();
+    r.submit("a", applied(3));
+    r.submit("b", applied(5));
+    r.submit("c", { regionId: 2, ...applied(9) });
+    r.submit("d", { regionId: 3 });
+    r.turn();
+    const [batch] = r.batches;
+    expect([1, 2, 3].map((regionId) => positions(batch!, regionId))).toEqual([
+      [5, undefined],
+      [9, undefined],
+      [undefined, undefined],
+    ]);
+    expect(batch!.sync).toBe(false);
+  });
+
+  test("a marker is synced and marks every region, those before it and those recovered", async () => {
+    const r = rig();
+    r.writer.recovered(7, 70, 2);
+    r.submit("a", applied(3));
+    r.turn();
+    await r.batches[0]!.succeed();
+    const heard: Array<Array<[number, { index: number; term: number }]>> = [];
+    r.submit("b", { regionId: 2, ...applied(9) });
+    r.writer.marker((marked) => heard.push([...marked]));
+    r.submit("c", { regionId: 2, ...applied(10) });
+    await r.turnOfSync();
+    const batch = r.batches[1]!;
+    expect(batch.sync).toBe(true);
+    expect([1, 2, 7].map((regionId) => positions(batch, regionId))).toEqual([
+      [undefined, 3],
+      [10, 10],
+      [undefined, 70],
+    ]);
+    expect(heard).toEqual([]);
+    // What is submitted behind the marker is no part of what it tells.
+    r.submit("d", applied(4));
+    await batch.succeed();
+    expect(heard).toEqual([
+      [
+        [7, { index: 70, term: 2 }],
+        [1, { index: 3, term: 1 }],
+        [2, { index: 10, term: 1 }],
+      ],
+    ]);
+  });
+
+  test("a marker speaks only for batches that were synced before it was written", async () => {
+    const r = rig();
+    r.submit("a", applied(3));
+    r.turn();
+    r.writer.marker(() => r.done.push("marker"));
+    await r.batches[0]!.succeed();
+    r.turn();
+    const sync = r.batches[1]!;
+    expect([names(sync), sync.sync]).toEqual([["\0"], true]);
+    expect(positions(sync, 1)).toEqual([undefined, undefined]);
+    r.turn();
+    expect(r.batches).toHaveLength(2);
+    await sync.succeed();
+    r.turn();
+    expect(positions(r.batches[2]!, 1)).toEqual([undefined, 3]);
+    expect(r.done).toEqual(["a"]);
+    await r.batches[2]!.succeed();
+    expect(r.done).toEqual(["a", "marker"]);
+    // Nothing was written since: the next one needs no such care.
+    r.writer.marker(() => undefined);
+    r.turn();
+    expect(positions(r.batches[3]!, 1)).toEqual([undefined, 3]);
+  });
+
+  test("a marker of a store that applied nothing is told and marks nothing", async () => {
+    const r = rig();
+    const heard: number[] = [];
+    r.writer.marker((marked) => heard.push(marked.size));
+    await r.turnOfSync();
+    expect(heard).toEqual([0]);
+    expect(r.batches).toEqual([]);
+    r.submit("a");
+    r.turn();
+    expect(r.batches).toHaveLength(1);
+  });
+
+  test("whoever waits for idleness behind such a marker hears of it", async () => {
+    const r = rig();
+    r.writer.marker(() => undefined);
+    const idle = r.writer.idle();
+    await r.turnOfSync();
+    await idle;
+  });
+
+  test("a real engine takes the marker of an empty store and of one with data", async () => {
+    const engine = await createMemoryOpener().open();
+    const fatal: Error[] = [];
+    const turn = new Turn(setImmediate, (error) => fatal.push(error as Error));
+    const writer = new EngineWriter(engine, turn, new HeapClock(), 0, (error) => fatal.push(error));
+    await new Promise<void>((resolve) => writer.marker(() => resolve()));
+    const done: number[] = [];
+    const onDone = (): void => void done.push(1);
+    writer.submit({ regionId: 1, operations: [], sync: false, onDone, ...applied(6) });
+    await new Promise<void>((resolve) => writer.marker(() => resolve()));
+    const [stored] = await engine.getMany([markerKey(1)]);
+    expect(decodeApplied(stored!)).toEqual({ index: 6, term: 1 });
+    expect(done).toHaveLength(1);
+    expect(fatal).toEqual([]);
+  });
+});
+
+describe("the end", () => {
+  test("a failed write is fatal and nothing follows it", async () => {
+    const r = rig();
+    r.submit("a");
+    r.turn();
+    r.submit("b");
+    const cause = new Error("EIO");
+    await r.batches[0]!.fail(cause);
+    expect(r.fatal).toEqual([new DiskError("writing to RocksDB failed", { cause })]);
+    expect(r.fatal[0]!.cause).toBe(cause);
+    r.submit("c");
+    r.writer.marker(() => r.done.push("marker"));
+    r.turn();
+    expect(r.batches).toHaveLength(1);
+    expect(r.done).toEqual([]);
+  });
+
+  test("after a stop only the batch in flight ends, and the stop waits for it", async () => {
+    const r = rig(5);
+    r.submit("a");
+    r.turn();
+    r.submit("b");
+    r.submit("c", { lazy: true });
+    let stopped = false;
+    void r.writer.stop().then(() => (stopped = true));
+    r.submit("d");
+    r.writer.marker(() => r.done.push("marker"));
+    r.turn();
+    expect(stopped).toBe(false);
+    await r.batches[0]!.succeed();
+    r.turn();
+    r.clock.advance(10);
+    r.turn();
+    expect(stopped).toBe(true);
+    expect(r.batches).toHaveLength(1);
+    expect(r.done).toEqual(["a"]);
+  });
+
+  test("a stop waits for the sync before a marker as well", async () => {
+    const r = rig();
+    r.writer.marker(() => r.done.push("marker"));
+    r.turn();
+    const stopped = r.writer.stop();
+    await r.batches[0]!.succeed();
+    await stopped;
+    r.turn();
+    expect(r.batches).toHaveLength(1);
+    expect(r.done).toEqual([]);
+  });
+
+  test("a stop before the turn's end writes nothing", async () => {
+    const r = rig();
+    r.submit("a");
+    await r.writer.stop();
+    r.turn();
+    expect(r.batches).toEqual([]);
+  });
+});
