@@ -27,8 +27,11 @@ export const defaultLimits: DecoderLimits = {
  */
 export class ProtocolError {
   readonly message: string;
-  constructor(reason: string) {
+  /** The command outgrew `maxQueryBytes`; the stream made sense so far. */
+  readonly tooLong: boolean;
+  constructor(reason: string, tooLong = false) {
     this.message = `ERR Protocol error: ${reason}`;
+    this.tooLong = tooLong;
   }
 }
 
@@ -59,6 +62,8 @@ export class Decoder {
   readonly #limits: DecoderLimits;
   #buffer: Buffer = empty;
   #at = 0;
+  /** Where the bytes begin that were not all looked at when `next` last had no command. */
+  #done = 0;
   /** Where the search for a line's end goes on; everything before it has been looked at. */
   #scanned = 0;
   /** `#buffer` was allocated here with this much room, so bytes may be appended behind its end. */
@@ -78,9 +83,9 @@ export class Decoder {
     this.#limits = limits;
   }
 
-  /** Bytes held for commands that `next` has not returned yet. */
+  /** Bytes held: of commands not whole yet, and of those returned since `next` last had none. */
   get queryBytes(): number {
-    return this.#buffer.length - this.#at + this.#collectedBytes + this.#argumentBytes;
+    return this.#buffer.length - this.#done + this.#collectedBytes + this.#argumentBytes;
   }
 
   /** Bytes at the head of an unfinished bulk go straight into its own buffer, the rest is queued. */
@@ -89,6 +94,7 @@ export class Decoder {
     if (this.#at === this.#buffer.length) {
       this.#buffer = chunk;
       this.#at = 0;
+      this.#done = 0;
       this.#scanned = 0;
       this.#room = undefined;
     } else {
@@ -99,6 +105,12 @@ export class Decoder {
 
   /** The next whole command (at least its name), or undefined until more bytes come. */
   next(): Buffer[] | undefined | ProtocolError {
+    const next = this.#next();
+    if (next === undefined) this.#done = this.#at;
+    return next;
+  }
+
+  #next(): Buffer[] | undefined | ProtocolError {
     if (this.#error !== undefined) return this.#error;
     while (this.#at < this.#buffer.length || this.#remaining > 0) {
       if (this.#remaining === 0) {
@@ -143,7 +155,7 @@ export class Decoder {
         continue;
       }
       if (this.#argumentBytes + length > this.#limits.maxQueryBytes) {
-        this.#fail("query buffer limit exceeded");
+        this.#fail("query buffer limit exceeded", true);
         return false;
       }
       this.#collectTarget = length + 2;
@@ -193,6 +205,7 @@ export class Decoder {
         this.#buffer = room.subarray(end - left, end + chunk.length);
         this.#scanned -= this.#at;
         this.#at = 0;
+        this.#done = 0;
         return;
       }
     }
@@ -204,6 +217,7 @@ export class Decoder {
     this.#buffer = larger.subarray(0, needed);
     this.#scanned -= this.#at;
     this.#at = 0;
+    this.#done = 0;
   }
 
   /** Arguments of `*<n>`: 0 for an empty or negative array, else > 0; < 0 = cannot go on. */
@@ -270,10 +284,11 @@ export class Decoder {
     return args;
   }
 
-  #fail(reason: string): number {
-    this.#error = new ProtocolError(reason);
+  #fail(reason: string, tooLong = false): number {
+    this.#error = new ProtocolError(reason, tooLong);
     this.#buffer = empty;
     this.#at = 0;
+    this.#done = 0;
     this.#collected = undefined;
     this.#collectedBytes = 0;
     this.#args = [];

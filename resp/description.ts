@@ -101,10 +101,15 @@ export function keysAndFlags(command: Command, args: readonly Buffer[]): Reply[]
   );
 }
 
+/** Sub-commands that Redis' own table has: those of DEBUG are none. */
+export function listed(command: Command): readonly Command[] {
+  return command.looseArity === true ? [] : (command.subcommands ?? []);
+}
+
 /** The ten fields of COMMAND INFO. There are no tips: those are for clients of Redis Cluster. */
 export function describeCommand(command: Command): Reply {
   const { keys } = command;
-  const subcommands = (command.subcommands ?? []).map((each) => describeCommand(each));
+  const subcommands = listed(command).map((each) => describeCommand(each));
   return [
     text(command.name),
     command.arity,
@@ -157,8 +162,8 @@ export function documentCommand(command: Command): Reply {
     [text("group"), text(command.group)],
     [text("complexity"), text(command.complexity)],
   ];
-  const { subcommands } = command;
-  if (subcommands !== undefined) {
+  const subcommands = listed(command);
+  if (subcommands.length > 0) {
     const documented = subcommands.map(
       (subcommand) => [text(subcommand.name), documentCommand(subcommand)] as const,
     );

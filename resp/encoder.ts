@@ -9,7 +9,6 @@ import {
   DoubleReply,
   ErrorReply,
   MapReply,
-  NullArrayReply,
   SetReply,
   VerbatimReply,
 } from "./reply.ts";
@@ -29,7 +28,6 @@ const shortCopyBytes = 24;
 const fixed = (text: string): Buffer => Buffer.from(text, "latin1");
 const okLine = fixed("+OK\r\n");
 const nullBulkLine = fixed("$-1\r\n");
-const nullArrayLine = fixed("*-1\r\n");
 const nullLine = fixed("_\r\n");
 const trueLine = fixed("#t\r\n");
 const falseLine = fixed("#f\r\n");
@@ -83,14 +81,9 @@ export class Output {
     }
   }
 
-  #rare(
-    reply: Exclude<Reply, string | number | null | Buffer | readonly Reply[]>,
-    protocol: Protocol,
-  ): void {
+  #rare(reply: Reply, protocol: Protocol): void {
     if (reply instanceof ErrorReply) {
       this.#line("-", reply.message.replaceAll(/[\r\n]/g, " ").replaceAll(/[^\0-\xff]/g, "?"));
-    } else if (reply instanceof NullArrayReply) {
-      this.#fixed(protocol === 2 ? nullArrayLine : nullLine);
     } else if (reply instanceof DoubleReply) {
       const text = doubleText(reply.value);
       if (protocol === 2) this.#bulk(Buffer.from(text, "latin1"));

@@ -16,6 +16,8 @@ export interface Registry {
    * the name. An ErrorReply is the answer, in Redis' words.
    */
   resolve(args: readonly Buffer[]): Command | ErrorReply;
+  /** The command or sub-command that a request names, whatever its number of arguments. */
+  named(args: readonly Buffer[]): Command | undefined;
 }
 
 /** Longest name looked up: longer ones cannot exist. */
@@ -48,17 +50,24 @@ export function createRegistry(literals: readonly Command[]): Registry {
     byName.get(name) ?? byName.get(name.toLowerCase());
   const called = (name: string): Command | undefined =>
     topLevel.get(name) ?? topLevel.get(name.toLowerCase());
-  const resolve = (args: readonly Buffer[]): Command | ErrorReply => {
+  const topOf = (args: readonly Buffer[]): Command | undefined => {
     const first = args[0];
-    const command =
-      first === undefined || first.length > maxNameBytes
-        ? undefined
-        : called(first.toString("latin1"));
+    if (first === undefined || first.length > maxNameBytes) return undefined;
+    return called(first.toString("latin1"));
+  };
+  const named = (args: readonly Buffer[]): Command | undefined => {
+    const command = topOf(args);
+    const second = args[1];
+    if (command?.subcommands === undefined || second === undefined) return command;
+    return find(`${command.name}|${second.toString("latin1", 0, maxNameBytes).toLowerCase()}`);
+  };
+  const resolve = (args: readonly Buffer[]): Command | ErrorReply => {
+    const command = topOf(args);
     if (command === undefined) return unknownCommand(args);
     if (command.subcommands !== undefined) return resolveSubcommand(command, args, find);
     return arityFits(command, args.length) ? command : wrongArity(command.name);
   };
-  return { commands, find, resolve };
+  return { commands, find, resolve, named };
 }
 
 function withSubcommands(command: Command, more: readonly Command[]): Command {

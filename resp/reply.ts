@@ -16,9 +16,6 @@ export class ErrorReply {
   }
 }
 
-/** Null array: `*-1` in RESP2, `_` in RESP3. */
-export class NullArrayReply {}
-
 /** A double: RESP3 `,`, in RESP2 a bulk string of the same text. */
 export class DoubleReply {
   readonly value: number;
@@ -82,7 +79,6 @@ export type Reply =
   | null
   | readonly Reply[]
   | ErrorReply
-  | NullArrayReply
   | DoubleReply
   | BigIntegerReply
   | BooleanReply

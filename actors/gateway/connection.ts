@@ -19,6 +19,8 @@ import { startWalk } from "./walks.ts";
 
 /** Commands in flight allowed to a new or stalled connection; doubles while it reads its replies. */
 const firstWindow = 64;
+/** How long a client may go on sending after its connection was ended from here. */
+const lingerMs = 500;
 /** Answered slots at the head of the ring beyond which it is compacted. */
 const compactAt = 1024;
 
@@ -53,6 +55,7 @@ export class Connection implements TurnTask, SlotOwner {
   /** No further command is taken; the socket ends when everything is written. */
   #ending = false;
   #closed = false;
+  #cancelLinger: (() => void) | undefined;
   /** The client will send nothing more. */
   #clientDone = false;
   #lastCommand = "NULL";
@@ -180,7 +183,7 @@ export class Connection implements TurnTask, SlotOwner {
       budget -= 1;
       const args = this.#decoder.next();
       if (args === undefined) this.#drainedInput();
-      else if (args instanceof ProtocolError) this.#refuse(args.message, nowMs);
+      else if (args instanceof ProtocolError) this.#refuse(args, nowMs);
       else this.#command(args, nowMs);
     }
     this.#regulate();
@@ -228,12 +231,14 @@ export class Connection implements TurnTask, SlotOwner {
   }
 
   /** A stream that makes no sense any more: say so and close. */
-  #refuse(message: string, nowMs: number): void {
-    this.#gateway.statistics.protocolErrors += 1;
+  #refuse(error: ProtocolError, nowMs: number): void {
+    const { statistics } = this.#gateway;
+    if (error.tooLong) statistics.queryLimitClosed += 1;
+    else statistics.protocolErrors += 1;
     const slot = new Slot(this, [], this.session, nowMs);
     slot.protocol = this.session.protocol;
     this.#slots.push(slot);
-    slot.settle(new ErrorReply(message));
+    slot.settle(new ErrorReply(error.message));
     this.end();
   }
 
@@ -261,7 +266,9 @@ export class Connection implements TurnTask, SlotOwner {
       this.#bytesInFlight -= slot.bytes;
       this.#gateway.account(slot, slot.reply, nowMs, this.session);
       if (!slot.silent) this.#output.write(slot.reply, slot.protocol);
-      this.#stalled = queuedBytes + this.#output.bytes > limits.outputSoftBytes;
+      const waiting = queuedBytes + this.#output.bytes;
+      if (waiting > this.#gateway.waitingBytesMax) return this.#overflow();
+      this.#stalled = waiting > limits.outputSoftBytes;
     }
     statistics.commandsProcessed += written;
     this.#send();
@@ -273,7 +280,15 @@ export class Connection implements TurnTask, SlotOwner {
       this.#barrierStarted = true;
       startWalk(this.#gateway, barrier);
     }
-    if (this.#ending && this.#head === this.#slots.length) this.#socket.end();
+    if (this.#ending && this.#head === this.#slots.length) this.#finish();
+  }
+
+  /** Says that nothing more will come; a client that goes on sending is cut off soon after. */
+  #finish(): void {
+    if (this.#cancelLinger !== undefined) return;
+    this.#socket.end();
+    // Closed at once, the client's unread bytes would make TCP drop the last replies.
+    this.#cancelLinger = this.#gateway.clock.later(lingerMs, () => this.destroy());
   }
 
   #send(): void {
@@ -302,8 +317,11 @@ export class Connection implements TurnTask, SlotOwner {
   /** Counts what waits for a client that does not read; too much and it is closed. */
   #hold(reply: Reply | undefined): void {
     this.#heldBytes += replyBytes(reply);
-    const limit = this.#gateway.outputHardBytes();
-    if (this.#heldBytes + this.#socket.writableLength <= limit) return;
+    const waiting = this.#heldBytes + this.#socket.writableLength;
+    if (waiting > this.#gateway.heldBytesMax) this.#overflow();
+  }
+
+  #overflow(): void {
     this.#gateway.statistics.outputLimitClosed += 1;
     this.destroy();
   }
@@ -346,6 +364,7 @@ export class Connection implements TurnTask, SlotOwner {
   #gone(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#cancelLinger?.();
     this.#slots = [];
     this.#head = 0;
     this.#barrier = undefined;

@@ -10,6 +10,8 @@ import type { CommandStatistics, Statistics } from "./statistics.ts";
 export interface CommandTable {
   /** The command of a request, its existence and number of arguments checked. */
   resolve(args: readonly Buffer[]): Command | ErrorReply;
+  /** The command a request names, whatever its number of arguments. */
+  named(args: readonly Buffer[]): Command | undefined;
 }
 
 export interface CommandEntry {
@@ -38,7 +40,12 @@ export class Entries {
   /** The entry of a request's command, or why there is none, in Redis' words. */
   resolve(args: readonly Buffer[]): CommandEntry | ErrorReply {
     const command = this.#table.resolve(args);
-    if (command instanceof ErrorReply) return command;
+    if (command instanceof ErrorReply) {
+      // It exists and was called wrongly: INFO commandstats counts that.
+      const named = this.#table.named(args);
+      if (named !== undefined) this.#statistics.of(named).rejected += 1;
+      return command;
+    }
     return this.#entries.get(command) ?? this.#add(command);
   }
 

@@ -12,12 +12,13 @@ import type { DispatchContext } from "./dispatch.ts";
 import { Entries } from "./entries.ts";
 import type { CommandTable } from "./entries.ts";
 import { Front } from "./front.ts";
+import { normalHardBytes } from "./output-limits.ts";
 import { defaultLimits } from "./protocol.ts";
 import type { GatewayClock, GatewayLimits, Routes, StoreView } from "./protocol.ts";
 import type { ClientSession } from "./session.ts";
 import { Settings } from "./settings.ts";
 import type { Slot } from "./slot.ts";
-import { Slowlog } from "./slowlog.ts";
+import { Slowlog, withoutSecrets } from "./slowlog.ts";
 import { Statistics } from "./statistics.ts";
 
 /** What the node provides. */
@@ -52,6 +53,10 @@ export class Gateway {
   readonly decoderLimits: DecoderLimits;
   readonly dispatch: DispatchContext;
   readonly startedAtMs: number;
+  /** Bytes of replies held back for a client that does not read, above which it is closed. */
+  heldBytesMax = 0;
+  /** Bytes of replies waiting for a client, above which it is closed: client-output-buffer-limit. */
+  waitingBytesMax = Infinity;
   #lastConnectionId = 0;
   #slowerThanMicroseconds = 0;
   #slowlogLengthMax = 0;
@@ -82,10 +87,6 @@ export class Gateway {
     return this.#lastConnectionId;
   }
 
-  outputHardBytes(): number {
-    return this.limits.outputHardBytes;
-  }
-
   /** Counts one answered command; `nowMs` is the monotonic time its reply is written. */
   account(slot: Slot, reply: Reply, nowMs: number, session: ClientSession): void {
     const { entry } = slot;
@@ -101,7 +102,8 @@ export class Gateway {
     if (slower < 0 || microseconds < slower) return;
     const atMs = this.clock.wallMs();
     const { address, name } = session;
-    this.slowlog.add({ atMs, microseconds, address, name }, slot.args, this.#slowlogLengthMax);
+    const args = withoutSecrets(entry.command.name, slot.args);
+    this.slowlog.add({ atMs, microseconds, address, name }, args, this.#slowlogLengthMax);
   }
 
   /** About once a second: rates, and connections that were silent longer than `timeout`. */
@@ -122,6 +124,9 @@ export class Gateway {
     this.#slowerThanMicroseconds = this.settings.number("slowlog-log-slower-than");
     this.#slowlogLengthMax = this.settings.number("slowlog-max-len");
     this.slowlog.trim(this.#slowlogLengthMax);
+    const hardBytes = normalHardBytes(this.settings.text("client-output-buffer-limit"));
+    this.heldBytesMax = hardBytes ?? this.limits.outputHardBytes;
+    this.waitingBytesMax = hardBytes ?? Infinity;
     this.decoderLimits.maxBulkBytes = this.settings.number("proto-max-bulk-len");
     this.decoderLimits.maxQueryBytes = this.settings.number("client-query-buffer-limit");
   }

@@ -85,8 +85,8 @@ function chosen(sections: readonly string[]): readonly string[] {
 function render(gateway: Gateway, sections: readonly string[], sizes: Sizes): string {
   const blocks = sections.map((section) => {
     const fields = writers[section]?.(gateway, sizes) ?? [];
-    const name = section === "cpu" ? "CPU" : section.charAt(0).toUpperCase() + section.slice(1);
-    const title = `# ${name}\r\n`;
+    const word = section === "cpu" ? "CPU" : section.charAt(0).toUpperCase() + section.slice(1);
+    const title = `# ${word}\r\n`;
     return title + fields.map(([name, value]) => `${name}:${value}\r\n`).join("");
   });
   return blocks.join("\r\n");

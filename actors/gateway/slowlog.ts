@@ -48,6 +48,24 @@ export class Slowlog {
   }
 }
 
+const redacted = Buffer.from("(redacted)");
+const secretSettings = ["requirepass", "masterauth", "masteruser"];
+
+/** The arguments of a command without the passwords in them, as Redis shows them. */
+export function withoutSecrets(command: string, args: readonly Buffer[]): readonly Buffer[] {
+  const word = (at: number): string => args[at]?.toString("latin1").toLowerCase() ?? "";
+  if (command === "auth") return args.map((arg, at) => (at === 0 ? arg : redacted));
+  if (command === "hello") {
+    const after = args.findIndex((_, at) => at > 1 && word(at) === "auth");
+    if (after < 0) return args;
+    return args.map((arg, at) => (at === after + 1 || at === after + 2 ? redacted : arg));
+  }
+  if (command !== "config|set") return args;
+  return args.map((arg, at) =>
+    at > 2 && at % 2 === 1 && secretSettings.includes(word(at - 1)) ? redacted : arg,
+  );
+}
+
 function shorten(args: readonly Buffer[]): Buffer[] {
   const kept = args.length > argumentsMax ? argumentsMax - 1 : args.length;
   const copies: Buffer[] = [];

@@ -19,6 +19,8 @@ const bucketsPerPosition = 65_536;
 const regionsPerScanMax = 256;
 /** Tries of RANDOMKEY before it says the database is empty. */
 const randomTriesMax = 100;
+/** Keys RANDOMKEY skips at most, after the position it drew. */
+const randomSkipMax = 15;
 
 const builtIn = {
   runs: "region",
@@ -224,8 +226,8 @@ class ScanWalk {
 }
 
 /**
- * RANDOMKEY: a region by its number of keys, a position inside it, the next key from there. Not
- * exactly uniform: a key behind a wide gap is met more often.
+ * RANDOMKEY: a region by its number of keys, a position inside it, and from there a few keys further.
+ * The next key alone would favour the one behind a wide gap; skipping spreads that over its followers.
  */
 class RandomWalk {
   readonly #gateway: Gateway;
@@ -251,19 +253,27 @@ class RandomWalk {
       this.#tries += 1;
       const width = chosen.toPosition - chosen.fromPosition + 1;
       const position = chosen.fromPosition + Math.floor(this.#gateway.random() * width);
-      this.#pick(chosen, position * bucketsPerPosition, false);
+      const skip = Math.floor(this.#gateway.random() * (randomSkipMax + 1));
+      this.#pick(chosen, { cursor: position * bucketsPerPosition, skip, wrapped: false });
     });
   }
 
-  #pick(route: Route, cursor: number, wrapped: boolean): void {
-    const at = { slot: this.#slot, cursor, count: 1 };
+  #pick(route: Route, from: { cursor: number; skip: number; wrapped: boolean }): void {
+    const { cursor, skip, wrapped } = from;
+    const at = { slot: this.#slot, cursor, count: skip + 1 };
     step(this.#gateway, at, acceptsAll, (result) => {
       if ("error" in result) return this.#slot.settle(new ErrorReply(result.error));
-      const key = result.keys[Math.floor(this.#gateway.random() * result.keys.length)];
+      const { keys, next } = result;
+      const key = keys[skip];
       if (key !== undefined) return this.#slot.settle(key);
-      if (result.next !== undefined) return this.#pick(route, result.next, wrapped);
-      if (wrapped) return this.start();
-      this.#pick(route, route.fromPosition * bucketsPerPosition, true);
+      const left = skip - keys.length;
+      if (next !== undefined) return this.#pick(route, { cursor: next, skip: left, wrapped });
+      const start = route.fromPosition * bucketsPerPosition;
+      if (!wrapped) return this.#pick(route, { cursor: start, skip: left, wrapped: true });
+      // The region holds fewer keys than were to be skipped: this step saw them all.
+      const any = keys[skip % keys.length];
+      if (any === undefined) this.start();
+      else this.#slot.settle(any);
     });
   }
 }

@@ -2,7 +2,7 @@
 // comes from the literals in the registry, so it can list only what exists.
 
 import type { Command, SessionCommand } from "../command.ts";
-import { describeCommand, documentCommand, keysAndFlags } from "../description.ts";
+import { describeCommand, documentCommand, keysAndFlags, listed } from "../description.ts";
 import { syntaxError } from "../errors.ts";
 import { matchGlob } from "../glob.ts";
 import { arityFits, keyPositions } from "../registry.ts";
@@ -66,10 +66,10 @@ function docs(registry: Registry, names: readonly Buffer[]): Reply {
 
 /** LIST with its filter: MODULE (there are none), ACLCAT or PATTERN. */
 function list(registry: Registry, args: readonly Buffer[]): Reply {
-  const every = registry.commands.flatMap((command) => [command, ...(command.subcommands ?? [])]);
+  const every = registry.commands.flatMap((command) => [command, ...listed(command)]);
   const words = args.slice(2, 4).map((arg) => arg.toString("latin1").toUpperCase());
   const value = args[4];
-  if (args.length === 2) return registry.commands.map(({ name }) => Buffer.from(name));
+  if (args.length === 2) return every.map(({ name }) => Buffer.from(name));
   if (args.length !== 5 || words[0] !== "FILTERBY" || value === undefined) return syntaxError;
   const category = `@${value.toString("latin1").toLowerCase()}`;
   const filters: Readonly<Record<string, (command: Command) => boolean>> = {

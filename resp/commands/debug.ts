@@ -120,7 +120,27 @@ function functionStatistics(): Reply {
   ]);
 }
 
+const functionHelp = [
+  "FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+  "FLUSH [ASYNC|SYNC]",
+  "    Delete all the libraries.",
+  "LIST [LIBRARYNAME PATTERN] [WITHCODE]",
+  "    Return general information on all the libraries.",
+  "STATS",
+  "    Return information about the current function running.",
+  "HELP",
+  "    Prints this help.",
+];
+
 const functionSubcommands = [
+  {
+    ...functionShape,
+    name: "function|help",
+    arity: 2,
+    flags: ["loading", "stale"],
+    summary: "Returns helpful text about the different subcommands.",
+    execute: () => functionHelp,
+  },
   {
     ...functionShape,
     name: "function|flush",

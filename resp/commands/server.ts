@@ -158,6 +158,22 @@ const moduleList = {
   execute: () => [],
 } satisfies SessionCommand;
 
+const moduleHelp = {
+  ...moduleList,
+  name: "module|help",
+  flags: ["loading", "stale"],
+  categories: ["@slow"],
+  since: "5.0.0",
+  summary: "Returns helpful text about the different subcommands.",
+  execute: () => [
+    "MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "LIST",
+    "    Return a list of loaded modules.",
+    "HELP",
+    "    Prints this help.",
+  ],
+} satisfies SessionCommand;
+
 const modules = {
   ...shape,
   name: "module",
@@ -167,7 +183,7 @@ const modules = {
   since: "4.0.0",
   complexity: "Depends on subcommand.",
   summary: "A container for module commands.",
-  subcommands: [moduleList],
+  subcommands: [moduleHelp, moduleList],
   execute: () => syntaxError,
 } satisfies SessionCommand;
 

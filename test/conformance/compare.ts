@@ -22,6 +22,7 @@ const CONTAINERS = new Set([
   "DEBUG",
   "FUNCTION",
   "MEMORY",
+  "MODULE",
   "OBJECT",
   "SLOWLOG",
 ]);

@@ -205,6 +205,7 @@ export const WANTED: readonly Rule[] = [
       "CONFIG HELP",
       "DEBUG HELP",
       "FUNCTION HELP",
+      "MODULE HELP",
       "MEMORY HELP",
       "OBJECT HELP",
       "SLOWLOG HELP",

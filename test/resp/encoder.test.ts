@@ -10,7 +10,6 @@ import {
   DoubleReply,
   ErrorReply,
   MapReply,
-  NullArrayReply,
   SetReply,
   VerbatimReply,
 } from "../../resp/reply.ts";
@@ -33,7 +32,6 @@ const table: ReadonlyArray<readonly [Reply, string, string]> = [
   ],
   [[], "*0\r\n", "*0\r\n"],
   [new ErrorReply("ERR bad\r\nthing Ċ"), "-ERR bad  thing ?\r\n", "-ERR bad  thing ?\r\n"],
-  [new NullArrayReply(), "*-1\r\n", "_\r\n"],
   [new DoubleReply(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"],
   [new DoubleReply(-Infinity), "$4\r\n-inf\r\n", ",-inf\r\n"],
   [new BigIntegerReply(-(2n ** 63n)), ":-9223372036854775808\r\n", ":-9223372036854775808\r\n"],

@@ -267,3 +267,68 @@ describe("what is no Redis client", () => {
     expect(world.gateway.statistics.protocolErrors).toBe(1);
   });
 });
+
+describe("CLIENT over a socket", () => {
+  test("REPLY SKIP leaves out one reply, OFF all until ON", async () => {
+    world = await startWorld(commands);
+    const client = await world.client();
+    client.send("CLIENT REPLY SKIP", "ECHO a", "ECHO b", "CLIENT REPLY OFF", "ECHO c", "nope");
+    client.send("CLIENT REPLY ON", "ECHO d");
+    expect(await client.until("$1\r\nd\r\n")).toBe("$1\r\nb\r\n+OK\r\n$1\r\nd\r\n");
+  });
+
+  test("KILL ends another connection, and the caller's own after its reply", async () => {
+    world = await startWorld(commands);
+    const [killer, other] = [await world.client(), await world.client()];
+    other.send("CLIENT ID");
+    const id = (await other.until("\r\n")).trim().slice(1);
+    killer.send(`CLIENT KILL ID ${id}`);
+    expect(await killer.until("\r\n")).toBe(":1\r\n");
+    expect(await other.closed()).toBe("");
+    killer.send("CLIENT KILL TYPE normal SKIPME no", "PING");
+    expect(await killer.closed()).toBe(":1\r\n");
+    while (world.gateway.connections.size > 0) await turn();
+  });
+
+  test("LIST shows the bytes of the command in progress", async () => {
+    world = await startWorld(commands);
+    const client = await world.client();
+    client.socket.write("*2\r\n$6\r\nclient\r\n$4\r\nlist\r\n");
+    expect(await client.until("\n\r\n")).toContain(" qbuf=26 ");
+  });
+});
+
+describe("limits", () => {
+  test("client-output-buffer-limit closes a client whose replies outgrow it", async () => {
+    world = await startWorld(commands);
+    const client = await world.client();
+    client.send("CONFIG SET client-output-buffer-limit 'normal 100kb 0 0'");
+    await client.until("+OK\r\n");
+    client.send(`ECHO ${"x".repeat(50_000)}`);
+    await client.until("x\r\n");
+    client.send(...Array.from({ length: 3 }, () => `ECHO ${"x".repeat(50_000)}`));
+    await client.closed();
+    expect(world.gateway.statistics.outputLimitClosed).toBe(1);
+  });
+
+  test("a command that outgrows client-query-buffer-limit is counted as that", async () => {
+    world = await startWorld(commands);
+    const client = await world.client();
+    client.send("CONFIG SET client-query-buffer-limit 1mb");
+    await client.until("+OK\r\n");
+    client.socket.write("*2\r\n$4\r\nECHO\r\n$2000000\r\n");
+    expect(await client.closed()).toContain("query buffer limit exceeded");
+    expect(world.gateway.statistics.queryLimitClosed).toBe(1);
+    expect(world.gateway.statistics.protocolErrors).toBe(0);
+  });
+
+  test("a client that goes on sending after a protocol error is cut off", async () => {
+    world = await startWorld(commands);
+    const client = await world.client();
+    client.socket.write("*x\r\n");
+    const flood = setInterval(() => client.socket.write("A".repeat(1024)), 5);
+    expect(await client.closed()).toBe("-ERR Protocol error: invalid multibulk length\r\n");
+    clearInterval(flood);
+    expect(client.socket.writable).toBe(false);
+  });
+});

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 
+import type { GatewayOptions } from "../../../actors/gateway/gateway.ts";
 import type { RegionRequest } from "../../../actors/store/protocol.ts";
 import { connectionCommands } from "../../../resp/commands/connection.ts";
 import { literals } from "./literals.ts";
@@ -10,8 +11,11 @@ let world: World;
 afterEach(() => world.close());
 
 /** Regions that hold these keys, one bucket per key, and walk them as the real ones do. */
-async function worldWith(keys: readonly string[]): Promise<Client> {
-  world = await startWorld([...literals, ...connectionCommands]);
+async function worldWith(
+  keys: readonly string[],
+  options: Partial<GatewayOptions> = {},
+): Promise<Client> {
+  world = await startWorld([...literals, ...connectionCommands], options);
   for (const region of world.regions) {
     const mine = keys
       .filter((key) => world.regionOf(key) === region)
@@ -96,6 +100,26 @@ test("DBSIZE adds the regions, FLUSHALL asks all of them", async () => {
   for (const region of world.regions) {
     expect(region.requests.map((request) => request.command.name)).toEqual(["dbsize", "flushall"]);
   }
+});
+
+test("RANDOMKEY does not favour the key behind a wide gap", async () => {
+  // Numerical Recipes' generator in place of chance.
+  let state = 1;
+  const random = (): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+  const client = await worldWith(hundred, { random });
+  const met = new Map<string, number>();
+  const asked = 2000;
+  client.send(...Array.from({ length: asked }, () => "RANDOMKEY"), "ECHO end");
+  for (const line of (await client.until("end\r\n")).split("\r\n")) {
+    if (line.startsWith("key:")) met.set(line, (met.get(line) ?? 0) + 1);
+  }
+  expect([...met.values()].reduce((sum, n) => sum + n)).toBe(asked);
+  // Evenly it would be 20 each; the widest gap alone is 4 % of all positions.
+  expect(Math.max(...met.values())).toBeLessThan(50);
+  expect(met.size).toBeGreaterThan(90);
 });
 
 test("RANDOMKEY finds the only key wherever it is, and nothing in an empty store", async () => {

@@ -87,6 +87,17 @@ export const SERVER: readonly Script[] = [
     CONFIG SET slowlog-log-slower-than 10000 slowlog-max-len 128
     CONFIG SET slowlog-max-len 128 slowlog-max-len 128
     CONFIG SET slowlog-max-len 128 nosuchsetting 1
+    CONFIG SET client-output-buffer-limit "normal 1mb 0 0"
+    CONFIG SET client-output-buffer-limit "NORMAL 0 0 0 replica 1 2 3"
+    CONFIG SET client-output-buffer-limit ""
+    CONFIG SET client-output-buffer-limit "normal 1mb 0"
+    CONFIG SET client-output-buffer-limit "foo 1mb 0 0"
+    CONFIG SET client-output-buffer-limit "normal x 0 0"
+    CONFIG SET client-output-buffer-limit "normal 1 0 -1"
+    CONFIG SET databases 3
+    CONFIG SET appendonly maybe
+    CONFIG SET appendfsync x
+    CONFIG SET maxmemory 10x
     CONFIG SET timeout 0
     CONFIG SET timeout -1
     CONFIG SET timeout x
@@ -154,6 +165,8 @@ export const SERVER: readonly Script[] = [
     FUNCTION FLUSH SYNC
     FUNCTION FLUSH FOO
     FUNCTION FOO
+    FUNCTION HELP
+    MODULE HELP
     MODULE LIST
     FUNCTION
     `,
