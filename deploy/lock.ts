@@ -22,6 +22,9 @@ export interface Lock {
   release(): void;
 }
 
+/** How long a killed owner may take to be gone, ms. */
+const deathMs = 5000;
+
 /** Takes the lock of the folder or throws `SetupError` naming the process that has it. */
 export function takeLock(folder: string): Lock {
   const path = join(folder, "lock");
@@ -34,6 +37,7 @@ export function takeLock(folder: string): Lock {
       const text = readText(path);
       if (text === undefined) continue;
       const owner = parseOwner(text);
+      if (owner !== undefined) waitWhileItDies(owner);
       if (attempt > 8 || (owner !== undefined && isAlive(owner))) {
         const who =
           owner === undefined ? "another process" : `process ${owner.pid} on ${owner.host}`;
@@ -118,8 +122,36 @@ function isAlive(owner: Owner): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
+  if (isZombie(owner.pid)) return false;
   const startTick = startTickOf(owner.pid);
   return startTick === undefined || owner.startTick === "" || startTick === owner.startTick;
+}
+
+/**
+ * A process that was just killed frees its memory before it is gone: whoever starts the next one in
+ * the same second should not be told that the directory is in use.
+ */
+function waitWhileItDies(owner: Owner): void {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (let waitedMs = 0; waitedMs < deathMs && isAlive(owner) && isDying(owner.pid);) {
+    Atomics.wait(sleeper, 0, 0, 20);
+    waitedMs += 20;
+  }
+}
+
+/** Killed or a zombie: SIGKILL pending, or state Z or X of /proc/<pid>/stat. */
+function isDying(pid: number): boolean {
+  const pending = /^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm;
+  for (const [, mask] of systemText(`/proc/${pid}/status`).matchAll(pending)) {
+    if ((Number.parseInt(mask?.slice(-4) ?? "0", 16) & (1 << 8)) !== 0) return true;
+  }
+  return isZombie(pid);
+}
+
+/** It has ended and holds nothing; only its parent has not asked for the exit code yet. */
+function isZombie(pid: number): boolean {
+  const stat = systemText(`/proc/${pid}/stat`);
+  return /^[ZX]/u.test(stat.slice(stat.lastIndexOf(")") + 2));
 }
 
 function startTickOf(pid: number): string | undefined {
