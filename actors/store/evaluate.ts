@@ -299,8 +299,8 @@ export class Evaluator implements TurnTask {
       const key = request.args[position];
       if (key === undefined) continue;
       const name = key.toString("latin1");
-      const record: Missing = { type: "record", slot, name, key };
-      if (this.memory.lacks(record)) missing.push(record);
+      // What the batch has written is not in the engine yet: a read would bring something older.
+      if (!keyspace.knows(request.db, key)) missing.push({ type: "record", slot, name, key });
     }
     return missing;
   }

@@ -3,7 +3,7 @@
 // knows which log index a reply depends on because of what was read.
 
 import type { RegionState } from "../../storage/keyspace/effects.ts";
-import type { Keyspace, Missing, RecordSource } from "../../storage/keyspace/keyspace.ts";
+import type { Keyspace, RecordSource } from "../../storage/keyspace/keyspace.ts";
 import type { KeyRecord } from "../../storage/keyspace/records.ts";
 import type { RecordCache } from "./cache.ts";
 import { chunkName, recordName, type Fetch, type Found } from "./fetch.ts";
@@ -97,14 +97,6 @@ export class RegionMemory implements RecordSource {
     return this.found?.get(key) as Buffer | null | undefined;
   }
 
-  /** True when a run of the command would miss this. */
-  lacks(missing: Missing): boolean {
-    if (missing.type === "chunk") {
-      return this.peekChunk(missing.position, missing.oid, missing.chunkNo) === undefined;
-    }
-    return this.peek(missing.slot, missing.name) === undefined;
-  }
-
   /** Takes over what the entry at `index` will make of the region. */
   appended(keyspace: Keyspace, index: number): void {
     for (const effect of keyspace.effects) {
@@ -139,8 +131,13 @@ export class RegionMemory implements RecordSource {
     for (const [slot, left] of this.#leftSlots) if (left <= index) this.#leftSlots.delete(slot);
   }
 
-  /** A record is being read from the engine; of several such reads the last may cache it. */
+  /**
+   * A record is being read from the engine; of several such reads the last may cache it. None may
+   * while something is on its way there that the read does not see.
+   */
   fetching(name: string, fetch: Fetch): void {
+    const isBehind = this.#flushIndex > this.#appliedIndex || this.#leftSlots.size > 0;
+    if (isBehind || this.#records.get(name) !== undefined) return;
     this.#tickets.set(name, fetch);
   }
 
