@@ -3,6 +3,7 @@
 // cut. The chart around it is `server.ts`; placing regions is the Placement Driver's work.
 
 import type { WriteOperation } from "../../storage/engine.ts";
+import { DamagedError } from "../../storage/errors.ts";
 import { spaceRange } from "../../storage/key-ranges.ts";
 import { checkedValue, physicalKey, spaces } from "../../storage/keys.ts";
 import {
@@ -32,9 +33,9 @@ import { Sweeper } from "./sweeper.ts";
 
 /** Raft time moves this often while some region has no leader. */
 const tickMs = 100;
-const housekeepingMs = 1000;
+const housekeepingMs = 200;
 /** A synced marker is taken when this much log has gathered, or this long after the last write. */
-const markerBytes = 48 * 1024 * 1024;
+const markerBytes = 16 * 1024 * 1024;
 const markerAfterMs = 60_000;
 
 /** Region 0 holds metadata, which has no position. */
@@ -101,6 +102,7 @@ export class RegionServer {
       this.#ports.region.dataIds.restore(decodeAllocator(allocator).nextDataId);
     }
     const metas = await this.#localMetas();
+    this.#refuseLostMetas(metas);
     if (!metas.has(0)) await this.#create([this.#newMeta(0, firstReplicaId, everyPosition)]);
     this.#startRegions([0]);
     await this.#allServe();
@@ -125,6 +127,15 @@ export class RegionServer {
     this.#ports.clock.clearTimeout(this.#tick);
     this.#ports.clock.clearTimeout(this.#housekeeping);
     this.#sweeper.stop();
+  }
+
+  /** A replica's meta record is durable before its first log record: a log without one is a loss. */
+  #refuseLostMetas(metas: ReadonlyMap<number, RegionMeta>): void {
+    for (const { regionId } of this.#ports.region.handles.opened().journal.recovered) {
+      if (metas.has(regionId)) continue;
+      const what = `the log holds region ${regionId}, of which the data knows nothing`;
+      throw new DamagedError(what, "RocksDB against the journal");
+    }
   }
 
   async #localMetas(): Promise<Map<number, RegionMeta>> {
