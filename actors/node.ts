@@ -4,6 +4,7 @@
 import { createActor, type AnyActorRef } from "xstate";
 import { registry } from "../resp/table.ts";
 import type { EngineOpener } from "../storage/engine.ts";
+import { DamagedError, DiskError } from "../storage/errors.ts";
 import { createPositions } from "../storage/position.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { gatewaySupervisorInput } from "./gateway/supervisor.ts";
@@ -99,10 +100,19 @@ function positionsOf({ regionCount, hashTags }: NodeOptions) {
   return createPositions(regionCount, hashTags);
 }
 
+function isBeyondRestart(error: unknown): boolean {
+  return error instanceof DamagedError || error instanceof DiskError;
+}
+
 function supervisionHooks(options: NodeOptions, restarts: RestartCounters) {
   return {
     now: () => options.clock.monotonicMs(),
+    // A restart cannot mend a disk or broken data: whoever meets either ends the process.
+    onExit: ({ error }: ExitNote) => {
+      if (isBeyondRestart(error)) options.onFatal(error);
+    },
     onRestart: (note: ExitNote) => {
+      if (isBeyondRestart(note.error)) return;
       restarts.note(note);
       const { supervisor: by, child, error, restarts: count } = note;
       options.log.warning("an actor failed and is restarted", {

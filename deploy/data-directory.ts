@@ -28,6 +28,8 @@ export interface DataDirectory {
   readonly ident: Ident;
   /** True when this start created the identity: nothing is stored yet. */
   readonly fresh: boolean;
+  /** Notes durably that log and engine exist. Called before anything is acknowledged; idempotent. */
+  markInitialized(): void;
   /** The settings with what the directory fixes: node id, cluster, regions, hash tags. */
   readonly resolved: ResolvedConfig;
   /** Lets the next process in. The last thing a process does with it. */
@@ -49,15 +51,20 @@ export function openDataDirectory(resolved: ResolvedConfig): DataDirectory {
   makeRoot(layout.root);
   const lock = takeLock(layout.root);
   try {
-    let ident = readExisting(layout);
-    const fresh = ident === undefined;
-    if (ident === undefined) {
-      ident = newIdent(resolved.config);
-      writeIdent(layout.root, ident);
-    }
+    const existing = readExisting(layout);
+    const fresh = existing === undefined;
+    const ident = existing ?? newIdent(resolved.config);
+    if (fresh) writeIdent(layout.root, ident);
     const adopted = adoptIdent(resolved, ident);
+    if (ident.initialized) refuseMissingParts(layout);
     makeFolders(layout);
-    return { layout, ident, fresh, resolved: adopted, release: () => lock.release() };
+    let { initialized } = ident;
+    const markInitialized = (): void => {
+      if (!initialized) writeIdent(layout.root, { ...ident, initialized: true });
+      initialized = true;
+    };
+    const release = (): void => lock.release();
+    return { layout, ident, fresh, resolved: adopted, markInitialized, release };
   } catch (error) {
     lock.release();
     throw error;
@@ -90,6 +97,26 @@ function makeFolders(layout: Layout): void {
   }
   syncFolder(layout.raft);
   syncFolder(layout.root);
+}
+
+/** Starting with one half empty would silently drop, or invent, what the other half knows. */
+function refuseMissingParts(layout: Layout): void {
+  const [database, journal] = [namesIn(layout.engine), namesIn(layout.journal)];
+  if (!database.includes("CURRENT")) {
+    throw new DamagedError("the data that was here is gone: no RocksDB database", layout.engine);
+  }
+  if (!journal.some((name) => name.endsWith(".journal"))) {
+    throw new DamagedError("the log that was here is gone: no journal file", layout.journal);
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 /** Undefined for a directory that holds nothing yet. */

@@ -1,5 +1,5 @@
-// ident.json: whose data this directory holds. Written once, at the first start, before any data;
-// read and checked at every later one. It sits under `data-directory.ts` and decides nothing about
+// ident.json: whose data this directory holds. Written at the first start, before any data, and once
+// more when there is some; read and checked at every later start. It sits under `data-directory.ts` and decides nothing about
 // settings: it only says what is written, or that the bytes are damaged or from the future.
 
 import { randomBytes } from "node:crypto";
@@ -23,6 +23,8 @@ export interface Ident {
   /** Regions of the bootstrap (M), 1..65536. */
   readonly numRegions: number;
   readonly hashTags: boolean;
+  /** Log and engine have been opened once: from then on an absent one is a loss, not a beginning. */
+  readonly initialized: boolean;
 }
 
 const fileName = "ident.json";
@@ -36,6 +38,7 @@ function checksum(ident: Ident): string {
     ident.incarnation,
     ident.numRegions,
     ident.hashTags,
+    ident.initialized,
   ];
   return crc32(JSON.stringify(fields)).toString(16).padStart(8, "0");
 }
@@ -44,7 +47,15 @@ function checksum(ident: Ident): string {
 export function newIdent(of: Pick<Ident, "cluster" | "nodeId" | "numRegions" | "hashTags">): Ident {
   const { cluster, nodeId, numRegions, hashTags } = of;
   const incarnation = randomBytes(16).toString("hex");
-  return { format: formatVersion, cluster, nodeId, incarnation, numRegions, hashTags };
+  return {
+    format: formatVersion,
+    cluster,
+    nodeId,
+    incarnation,
+    numRegions,
+    hashTags,
+    initialized: false,
+  };
 }
 
 /**
@@ -82,13 +93,13 @@ export function readIdent(folder: string): Ident | undefined {
 
 function identOf(fields: Record<string, unknown> | null): Ident | undefined {
   if (fields === null || typeof fields !== "object") return undefined;
-  const { format, cluster, nodeId, incarnation, numRegions, hashTags } = fields as Partial<
-    Record<keyof Ident, unknown>
-  >;
+  const { format, cluster, nodeId, incarnation, numRegions, hashTags, initialized } =
+    fields as Partial<Record<keyof Ident, unknown>>;
   if (typeof format !== "number" || typeof numRegions !== "number") return undefined;
   if (typeof cluster !== "string" || typeof nodeId !== "string") return undefined;
   if (typeof incarnation !== "string" || typeof hashTags !== "boolean") return undefined;
-  return { format, cluster, nodeId, incarnation, numRegions, hashTags };
+  if (typeof initialized !== "boolean") return undefined;
+  return { format, cluster, nodeId, incarnation, numRegions, hashTags, initialized };
 }
 
 /** Writes it so that a crash at any moment leaves either no ident.json or a whole, durable one. */

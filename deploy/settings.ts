@@ -239,7 +239,7 @@ const rows = {
     flag: "record-cache-size",
     value: "<size>",
     fallback: 64 * mebi,
-    parse: byteSize(0, 1_048_576 * mebi),
+    parse: byteSize(mebi, 1_048_576 * mebi),
     about: "cache of records in front of RocksDB",
   }),
   pureActors: row({

@@ -9,6 +9,7 @@ import { openNodeDisk } from "../storage/disk-node.ts";
 import { openJournal } from "../storage/journal/journal.ts";
 import type { Journal, JournalOptions } from "../storage/journal/types.ts";
 import { createRocksOpener } from "../storage/rocks.ts";
+import type { DataDirectory } from "./data-directory.ts";
 import type { StartNode } from "./run.ts";
 import type { Config } from "./settings.ts";
 import { version } from "./version.ts";
@@ -40,7 +41,7 @@ export const startNode: StartNode = async (directory, events, log) => {
     drainMs: Math.max(1000, config.shutdownTimeoutMs - 4000),
     pureActors: config.pureActors,
     engine: createRocksOpener(directory.layout.engine, { cacheSize: config.blockCacheBytes }),
-    journal: journalOpener(directory.layout.root, {
+    journal: journalOpener(directory, {
       fileBytes: config.journalFileBytes,
       onFatal: (error) => events.onFatal(error),
       onFull,
@@ -55,12 +56,14 @@ export const startNode: StartNode = async (directory, events, log) => {
 };
 
 /** Opens the journal of a data directory; a former incarnation's is closed first. */
-function journalOpener(root: string, options: JournalOptions): JournalOpener {
+function journalOpener(directory: DataDirectory, options: JournalOptions): JournalOpener {
   let open: Journal | undefined;
   return {
     open: async () => {
       await open?.close();
-      open = await openJournal(openNodeDisk(root), options);
+      open = await openJournal(openNodeDisk(directory.layout.root), options);
+      // The engine is opened before the log: now both exist, and nothing is acknowledged yet.
+      directory.markInitialized();
       return open;
     },
   };

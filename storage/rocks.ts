@@ -66,20 +66,21 @@ function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** RocksDB names its status first: "Corruption: …", "IO error: …". */
+/**
+ * RocksDB names its status first: "Corruption: …", "IO error: …". A table that is gone is damage
+ * too, though RocksDB calls it an IO error.
+ */
 function asError(error: unknown, path: string): Error {
   const text = textOf(error);
-  if (text.includes("Corruption")) return new DamagedError(`RocksDB: ${text}`, path);
+  if (text.includes("Corruption") || text.includes("No such file"))
+    return new DamagedError(`RocksDB: ${text}`, path);
   return new DiskError(`RocksDB in ${path}: ${text}`, { cause: error });
 }
 
-/** A missing file of an existing database is damage too, though RocksDB calls it an IO error. */
+/** As `asError`, and with what only an open can meet: the lock, a manifest that does not fit. */
 function asOpenError(error: unknown, path: string): Error {
   const text = textOf(error);
-  const isMissingFile = text.includes("No such file") && !text.includes("LOCK");
-  if (isMissingFile || text.includes("does not match")) {
-    return new DamagedError(`RocksDB: ${text}`, path);
-  }
+  if (text.includes("does not match")) return new DamagedError(`RocksDB: ${text}`, path);
   if (/\block\b/i.test(text)) {
     const message = `RocksDB in ${path} is in use, by another process or by this one: ${text}`;
     return new DiskError(message, { cause: error });

@@ -73,6 +73,14 @@ export async function recoverRegion(
   if (lastIndex < positions.applied.index) {
     throw damaged(regionId, `applied ${positions.applied.index} but its log ends at ${lastIndex}`);
   }
+  // The log is only cut below a marker, which is durable before the cut.
+  const cutAt = log?.prevIndex ?? 0;
+  if (cutAt > positions.marker.index) {
+    throw damaged(
+      regionId,
+      `is known up to ${positions.marker.index} but its log begins behind ${cutAt}`,
+    );
+  }
   writer.recovered(regionId, positions.marker.index, positions.marker.term);
   await redo(regionId, positions.marker.index, positions.applied.index, applied, ports);
   applied.nextExpiryMs = await firstExpiry(applied, ports);

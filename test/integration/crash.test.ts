@@ -1,12 +1,21 @@
 // Crashes of a real process: what was acknowledged is there after kill -9 and a restart, what
 // expired stays gone, and damaged files are refused with exit code 2 instead of being served.
 
-import { closeSync, openSync, readdirSync, readSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 
 import { Connection } from "./connection.ts";
-import { newFolder, removeFolders, startAndWait, startNode } from "./harness.ts";
+import { newFolder, removeFolders, SpireProcess, startAndWait, startNode } from "./harness.ts";
 import { torture } from "./torture.ts";
 
 afterAll(removeFolders);
@@ -106,32 +115,103 @@ describe("kill -9", () => {
   });
 });
 
+/** The start is refused: code 2, nothing on stdout, no restarts tried, and one line that says where. */
+async function expectRefused(dataDir: string, ...words: string[]): Promise<void> {
+  const end = await startAndWait({ dataDir });
+  const last = end.stderr.trim().split("\n").at(-1) ?? "";
+  expect({ code: end.code, stdout: end.stdout, last }).toEqual({
+    code: 2,
+    stdout: "",
+    last: expect.stringContaining("damaged data: "),
+  });
+  for (const word of words) expect(last).toContain(word);
+  expect(end.stderr).not.toContain("restart");
+}
+
+/** The first file of RocksDB's folder with this name or ending. */
+function databaseFile(dataDir: string, name: RegExp): string {
+  const found = readdirSync(join(dataDir, "data")).find((each) => name.test(each));
+  if (found === undefined) throw new Error(`no file ${name} in ${dataDir}/data`);
+  return join(dataDir, "data", found);
+}
+
 describe("damaged data", () => {
   it("in the middle of the journal is refused with exit code 2 and the place", async () => {
     const dataDir = await filled();
     const { path, bytes } = usedPart(join(dataDir, "raft/journal"));
     flipBit(path, Math.floor(bytes / 2));
-    const end = await startAndWait({ dataDir });
-    expect(end.code).toBe(2);
-    expect(end.stderr).toContain("damaged");
-    expect(end.stderr).toContain("journal");
-    expect(end.stdout).toBe("");
+    await expectRefused(dataDir, "journal", ".journal:");
   });
 
   it("in RocksDB's manifest is refused with exit code 2", async () => {
     const dataDir = await filled();
-    const name = readdirSync(join(dataDir, "data")).find((each) => each.startsWith("MANIFEST"));
-    flipBit(join(dataDir, "data", name!), 20);
-    const end = await startAndWait({ dataDir });
-    expect(end.code).toBe(2);
-    expect(end.stderr).toContain("damaged");
+    flipBit(databaseFile(dataDir, /^MANIFEST/u), 20);
+    await expectRefused(dataDir, "RocksDB");
+  });
+
+  it("in RocksDB's pointer to its manifest is refused with exit code 2", async () => {
+    const dataDir = await filled();
+    flipBit(databaseFile(dataDir, /^CURRENT$/u), 12);
+    await expectRefused(dataDir, "RocksDB");
+  });
+
+  it("in a table of RocksDB is refused at the start, or ends the process that meets it", async () => {
+    const dataDir = await filled();
+    // A second start turns the records of RocksDB's own log into a table.
+    await (await startNode({ dataDir })).process.stop();
+    const path = databaseFile(dataDir, /\.sst$/u);
+    flipBit(path, Math.floor(statSync(path).size / 3));
+    const spire = new SpireProcess("start", { dataDir, args: ["--port", "0", "--http-port", "0"] });
+    const line = await spire.waitReady().catch(() => undefined);
+    const port = /resp=\S+:(\d+)/u.exec(line ?? "")?.[1];
+    if (port !== undefined) {
+      const connection = await Connection.open(Number(port));
+      const reads = Array.from({ length: 200 }, (_, index) =>
+        connection.call("GET", `key${index}`).then((value) => {
+          expect(value).toBe("v".repeat(200));
+        }),
+      );
+      // Nothing wrong is ever answered: a read that meets the damage gets no answer at all.
+      await Promise.allSettled(reads);
+      for (const read of await Promise.allSettled(reads)) {
+        if (read.status === "rejected") expect(String(read.reason)).toContain("closed");
+      }
+    }
+    const end = await spire.waitEnd();
+    expect([end.code, end.stderr]).toEqual([2, expect.stringContaining("damaged data: ")]);
+  });
+
+  it("is a missing table of RocksDB too", async () => {
+    const dataDir = await filled();
+    await (await startNode({ dataDir })).process.stop();
+    rmSync(databaseFile(dataDir, /\.sst$/u));
+    await expectRefused(dataDir, "RocksDB");
   });
 
   it("in the identity is refused with exit code 2", async () => {
     const dataDir = await filled();
     flipBit(join(dataDir, "ident.json"), 30);
-    const end = await startAndWait({ dataDir });
-    expect(end.code).toBe(2);
-    expect(end.stderr).toContain("ident.json");
+    await expectRefused(dataDir, "ident.json");
+  });
+
+  it.each([
+    ["data", "the data that was here is gone"],
+    ["raft", "the log that was here is gone"],
+    ["raft/journal", "the log that was here is gone"],
+    ["ident.json", "there is data but no identity"],
+  ])("is not taken for a new node when %s is gone", async (part, words) => {
+    const dataDir = await filled();
+    rmSync(join(dataDir, part), { recursive: true });
+    await expectRefused(dataDir, words, part.split("/")[0] ?? part);
+  });
+
+  it("is a database that knows nothing of what the log holds", async () => {
+    const dataDir = await filled();
+    const other = newFolder();
+    await (await startNode({ dataDir: other })).process.stop();
+    rmSync(join(other, "ident.json"));
+    rmSync(join(dataDir, "data"), { recursive: true });
+    cpSync(join(other, "data"), join(dataDir, "data"), { recursive: true });
+    await expectRefused(dataDir, "region ");
   });
 });
