@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { tooManyWrites } from "../../resp/errors.ts";
 import { ErrorReply, type Reply } from "../../resp/reply.ts";
 import { EntryEncoder } from "../../storage/codec.ts";
+import { DamagedError } from "../../storage/errors.ts";
 import type { Effect, RegionState } from "../../storage/keyspace/effects.ts";
 import { Keyspace, type Missing } from "../../storage/keyspace/keyspace.ts";
 import { Miss } from "../../storage/keyspace/view.ts";
@@ -382,9 +383,10 @@ export class Evaluator implements TurnTask {
     return keyspace.isWriting ? lastIndex + 1 : lastIndex;
   }
 
-  /** A bug in a command: evaluation is pure, so nothing has happened and nobody else is harmed. */
+  /** A bug in a command, which harmed nobody: evaluation is pure. A broken record is the end. */
   #internalError(request: RegionRequest, error: unknown): ErrorReply {
-    this.#ports.onBug(error, request.command.name);
+    if (error instanceof DamagedError) this.#ports.onFatal(error);
+    else this.#ports.onBug(error, request.command.name);
     const reason = error instanceof Error ? error.message : String(error);
     return new ErrorReply(`ERR internal error in '${request.command.name}': ${reason}`);
   }
