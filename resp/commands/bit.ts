@@ -33,10 +33,11 @@ const setbit: Execute = (view, args) => {
   const record = view.find(key);
   const at = Math.floor(offset / 8);
   const mask = 128 >> (offset % 8);
+  // Redis edits a copy even where no bit changes: the string is raw from then on.
   const inside = record !== undefined && at < view.stringLength(record);
   const byte = inside ? (view.readString(key, record, at, at + 1)[0] ?? 0) : 0;
   const before = (byte & mask) === 0 ? 0 : 1;
-  if (!inside || before !== value) {
+  if (!inside || before !== value || !record.raw) {
     view.patchString(key, record, at, Buffer.from([value === 1 ? byte | mask : byte & ~mask]));
   }
   return before;

@@ -149,7 +149,12 @@ const bitfield: Execute = (view, args) => {
   const record = view.find(key);
   const length = record === undefined ? 0 : view.stringLength(record);
   // The string grows for all writes at once, those that OVERFLOW FAIL refuses included.
-  if (needed > length) view.patchString(key, record, needed - 1, Buffer.alloc(1));
+  if (needed > length) {
+    view.patchString(key, record, needed - 1, Buffer.alloc(1));
+  } else if (needed > 0 && record !== undefined && !record.raw) {
+    // Redis edits a copy even where no bit changes: the string is raw from then on.
+    view.patchString(key, record, 0, view.readString(key, record, 0, 1));
+  }
   return operations.map((operation) => run(view, key, operation));
 };
 

@@ -84,6 +84,15 @@ export const BITS: readonly Script[] = [
     SET n 123
     SETBIT n 1 0
     GET n
+    SET same "   "
+    SETBIT same 18 1
+    OBJECT ENCODING same
+    SET same "   "
+    BITFIELD same SET u8 0 32
+    OBJECT ENCODING same
+    SET same "   "
+    BITFIELD same OVERFLOW FAIL INCRBY u8 0 255
+    OBJECT ENCODING same
     SET t x EX 1000
     SETBIT t 1 1
     TTL t
