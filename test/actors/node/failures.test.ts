@@ -152,6 +152,20 @@ describe("requests in flight", () => {
   });
 });
 
+test("an engine that fails with batches queued comes back and has them all", async () => {
+  await running();
+  await fill();
+  const client = await world.client();
+  world.engineGate.hold();
+  for (const key of keys) expect(await client.call("SET", key, `${key}!`)).toBe("OK");
+  world.breakActor("store.engine");
+  await turns();
+  world.engineGate.open();
+  await expectAllThere();
+  expect(world.fatal).toEqual([]);
+  expect(world.restarts()).toEqual(["store/engine: broken"]);
+});
+
 interface Ledger {
   readonly acked: string[];
   readonly refused: string[];
