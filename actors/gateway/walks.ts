@@ -4,6 +4,7 @@
 
 import { matchGlob } from "../../resp/glob.ts";
 import type { KeyspaceWalk, RegionCommand } from "../../resp/command.ts";
+import { flushesPending } from "../../resp/errors.ts";
 import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
 import { storeRestarting } from "../store/protocol.ts";
@@ -55,10 +56,7 @@ const flushDb = {
   name: "flushdb",
   flags: ["write"],
   spread: "ok",
-  execute: (view) => {
-    view.flushDb();
-    return "OK";
-  },
+  execute: (view) => (view.flushDb() ? "OK" : flushesPending),
 } satisfies RegionCommand;
 
 const flushAll = {
