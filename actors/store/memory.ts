@@ -66,7 +66,7 @@ export class RegionMemory implements RecordSource {
   /** The sweeper has cleared it: nothing cached of its former use may be found again. */
   slotCleared(slot: number): void {
     this.#tickets.clear();
-    delete this.#prefixes[slot];
+    this.#prefixes[slot] = this.#cache.freshPrefix();
   }
 
   peek(slot: number, name: string): KeyRecord | null | undefined {
