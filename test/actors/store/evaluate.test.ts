@@ -2,8 +2,14 @@
 // turn: order, no lost update, no reply before its commit, large writes all at once or not at all,
 // walks without gaps, flushes that stay flushed. Breaking the code turned these red; see the table.
 //
-//   mutant                                                     seen by
-//   TABLE
+//   mutant                                    seen by
+//   reply before the commit                   wait for the commit …
+//   a session passes its own waiting command  keep the order …
+//   a flush passes waiting commands           hold a flush back …
+//   stagings are not dropped at start         is there whole or not at all …
+//   a spilled write does not spill again      spills what is too much …
+//   a walk answers before its removals        hide an expired key …
+//   slots are clean after a restart           do not take a slot …
 
 import { describe, expect, it } from "vitest";
 import { parsePhysicalMetaKey, spaces } from "../../../storage/keys.ts";
@@ -23,6 +29,13 @@ async function cold(seed: number, ...lines: string[]): Promise<StoreWorld> {
 
 const answered = (sent: readonly Sent[]): boolean[] => sent.map((one) => one.reply !== undefined);
 
+const large = (letter: string): Buffer => Buffer.alloc(2 * 1024 * 1024, letter);
+const setLarge = (letter: string): Buffer[] => [
+  Buffer.from("SET"),
+  Buffer.from("big"),
+  large(letter),
+];
+
 describe("commands that wait for the engine", () => {
   it("keep the order of their session and of their key; others overtake", async () => {
     const world = await cold(1, "SET a 0", "SET b 0");
@@ -40,7 +53,7 @@ describe("commands that wait for the engine", () => {
     expect(answered(waiting)).toEqual([false, false, false, false]);
     world.engineHeld = false;
     await world.until(() => answered(waiting).every(Boolean), "all replies");
-    expect(waiting.map((one) => String(one.reply))).toEqual(["2", "2", "3", "01"]);
+    expect(waiting.map((one) => plain(one.reply!))).toEqual([2, 2, 3, "01"]);
   });
 
   it("let commands on other keys of other sessions pass", async () => {
@@ -66,7 +79,7 @@ describe("commands that wait for the engine", () => {
     expect(answered([read, flush, after])).toEqual([false, false, false]);
     world.engineHeld = false;
     await world.until(() => after.reply !== undefined, "the last reply");
-    expect([String(read.reply), flush.reply, after.reply]).toEqual(["0", "OK", 1]);
+    expect([plain(read.reply!), flush.reply, after.reply]).toEqual(["0", "OK", 1]);
     expect(await world.keys()).toEqual(["b"]);
   });
 
@@ -110,7 +123,7 @@ describe("replies", () => {
     expect(answered([wrote, read, counted])).toEqual([false, false, false]);
     world.releaseJournal();
     await world.until(() => counted.reply !== undefined && read.reply !== undefined, "the rest");
-    expect([wrote.reply, String(read.reply), counted.reply]).toEqual(["OK", "1", 2]);
+    expect([wrote.reply, plain(read.reply!), counted.reply]).toEqual(["OK", "1", 2]);
   });
 
   it("that were never given leave nothing that must be there", async () => {
@@ -142,15 +155,12 @@ describe("replies", () => {
 });
 
 describe("a write too large for one entry", () => {
-  const large = (letter: string): Buffer => Buffer.alloc(2 * 1024 * 1024, letter);
-  const set = (letter: string): Buffer[] => [Buffer.from("SET"), Buffer.from("big"), large(letter)];
-
   it("shows nothing before its end and holds up nobody else", async () => {
     const world = await start(30);
     await world.ask("SET big old");
     await world.ask("SET other 1");
     world.engineHeld = true;
-    const write = world.send(set("x"), { session: 1 });
+    const write = world.send(setLarge("x"), { session: 1 });
     await world.stepMany(60);
     const read = world.send("GETRANGE big 0 2", { session: 2 });
     expect(await world.ask("GET other", { session: 3 })).toBe("1");
@@ -169,7 +179,7 @@ describe("a write too large for one entry", () => {
     for (let seed = 31; seed < 43; seed++) {
       const world = await start(seed);
       await world.ask("SET big old");
-      const write = world.send(set("x"));
+      const write = world.send(setLarge("x"));
       await world.stepMany(Math.floor(world.random() * 60));
       const acked = write.reply !== undefined;
       world.crash(world.random() < 0.7);

@@ -1,8 +1,13 @@
 // Whatever moment the power goes, a store comes back with everything it acknowledged, and each
 // region with what a prefix of its commands made. Breaking the code turned these red:
 //
-//   mutant                                              seen by
-//   redo from the applied index, not from the marker    TABLE
+//   mutant                                                seen by
+//   redo from the applied index, not the marker           the random histories
+//   cut the log above the marker                          the random histories
+//   a marker written before what it speaks for is synced  the random histories
+//   reply before the commit                               the random histories
+//   the end of a clearing not synced                      the random histories
+
 import { describe, expect, it } from "vitest";
 import type { DirectoryEntry } from "../../../actors/store/directory.ts";
 import type { Random } from "../../simulation/disk.ts";
