@@ -334,7 +334,7 @@ export class Evaluator implements TurnTask {
     const isWrite = request.command.flags.includes("write");
     if (isWrite && this.#ports.handles.journal?.full === true) {
       request.settle(
-        new ErrorReply("CLUSTERDOWN no space left for the journal, writes are refused"),
+        new ErrorReply("CLUSTERDOWN the disk is full, writes are refused"),
       );
       return;
     }

@@ -247,7 +247,7 @@ class SharedJournal implements Journal {
   }
 
   get full(): boolean {
-    return this.#next.full;
+    return this.#next.full || this.#options.isSpaceLow?.() === true;
   }
 
   statistics(): JournalStatistics {
@@ -267,10 +267,10 @@ class SharedJournal implements Journal {
     if (this.#closing) return;
     this.#closing = true;
     this.#idle.stop();
-    if (this.full) this.#abandonRollOver?.(new NoSpaceError("journal closed while full"));
+    if (this.#next.full) this.#abandonRollOver?.(new NoSpaceError("journal closed while full"));
     await this.#rollOver.stop();
     await this.#quiet();
-    if (!this.#stopped && !this.full) {
+    if (!this.#stopped && !this.#next.full) {
       this.#addMark();
       await this.#quiet();
       for (const log of this.#table.logs.values()) await writePosition(this.#disk, log);

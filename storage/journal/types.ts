@@ -83,7 +83,7 @@ export interface Journal {
   tombstone(regionId: number, replicaId: number): Promise<void>;
   /** Bytes written since the oldest entry still kept: the region server asks for a synced marker when it grows. */
   liveBytes(): number;
-  /** True while a new file cannot be prepared for lack of space: writers must be refused. */
+  /** True while space is low or a new file cannot be prepared: writers must be refused. */
   readonly full: boolean;
   statistics(): JournalStatistics;
   /** Waits for the group in flight, writes the idle mark, closes the files. */
@@ -95,6 +95,8 @@ export interface JournalOptions {
   readonly fileBytes: number;
   /** Told once when the journal can go no further (write or sync failed): the process must end. */
   readonly onFatal: (error: Error) => void;
-  /** Told when `full` changes. */
+  /** Told when a new file cannot be prepared for lack of space, and when it can again. */
   readonly onFull: (full: boolean) => void;
+  /** Asked by `full`: true while the disk has too little room to go on writing. Absent = never. */
+  readonly isSpaceLow?: () => boolean;
 }
