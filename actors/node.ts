@@ -81,7 +81,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   registerMetrics(metrics, { gateway, store, restarts });
   const tree = runTree(options, store, gateway, supervision);
   health.check("store", () => (store.isServing() ? undefined : "not every region serves"));
-  health.check("disk", () => (store.isFull() ? "no space left for the journal" : undefined));
+  health.check("disk", () => (store.isFull() ? "the disk is full, writes are refused" : undefined));
   try {
     const bound = await tree.listening;
     return {

@@ -12,18 +12,28 @@ import { createRocksOpener } from "../storage/rocks.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import type { StartNode } from "./run.ts";
 import type { Config } from "./settings.ts";
+import { watchSpace } from "./space.ts";
 import { version } from "./version.ts";
 
 /** Replies never wait for RocksDB, so its batches may be made larger at this price in memory. */
 const applyDelayMs = 5;
 
+const mebi = 1024 * 1024;
+
+/**
+ * What stays free for those who cannot be refused: the next two journal files, and two memtables of
+ * RocksDB that have to become tables.
+ */
+const reserveOf = (config: Config): number => 2 * config.journalFileBytes + 64 * mebi;
+
 /** Starts the node of this data directory. */
 export const startNode: StartNode = async (directory, events, log) => {
   const { config } = directory.resolved;
-  const onFull = (full: boolean): void => {
-    if (full) log.error("no space left for the journal: writes are refused until there is room");
-    else log.info("there is room for the journal again");
-  };
+  const space = watchSpace(directory.layout.root, reserveOf(config), (isLow, freeBytes) => {
+    const left = `${Math.floor(freeBytes / mebi)} MiB left`;
+    if (isLow) log.error(`the disk is nearly full, ${left}: writes are refused`);
+    else log.info(`there is room on the disk again, ${left}: writes go on`);
+  });
   return startActors({
     nodeId: config.nodeId,
     version,
@@ -44,7 +54,11 @@ export const startNode: StartNode = async (directory, events, log) => {
     journal: journalOpener(directory, {
       fileBytes: config.journalFileBytes,
       onFatal: (error) => events.onFatal(error),
-      onFull,
+      onFull: (isFull) => {
+        if (isFull) log.error("no space left for the journal: writes are refused");
+        else log.info("there is room for the journal again");
+      },
+      isSpaceLow: () => space.isLow,
     }),
     clock: systemClock,
     random: Math.random,

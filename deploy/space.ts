@@ -1,0 +1,44 @@
+// Watches the free space of the data directory's file system and says when it is low, early enough
+// for writes to be refused while the log and RocksDB still have room for what they already took.
+// It sits between the operating system and start.ts; it refuses nothing itself.
+
+import { statfs, statfsSync, type StatsFs } from "node:fs";
+
+const pollMs = 250;
+/** Once low, this much more than the reserve must be free: no flapping at the edge. */
+const resumeFactor = 1.1;
+
+/** The present judgement. */
+export interface SpaceWatch {
+  readonly isLow: boolean;
+}
+
+/** Free bytes for processes without privileges. */
+const freeOf = (stats: StatsFs): number => stats.bavail * stats.bsize;
+
+/**
+ * Starts watching, and never keeps the process alive. `isLow` is true from less than `reserveBytes`
+ * free on. A file system that cannot be asked keeps the last judgement.
+ */
+export function watchSpace(
+  folder: string,
+  reserveBytes: number,
+  onChange: (isLow: boolean, freeBytes: number) => void,
+): SpaceWatch {
+  const watch = { isLow: false };
+  const judge = (freeBytes: number): void => {
+    const isLow = freeBytes < reserveBytes * (watch.isLow ? resumeFactor : 1);
+    if (isLow === watch.isLow) return;
+    watch.isLow = isLow;
+    onChange(isLow, freeBytes);
+  };
+  const ask = (): void => {
+    statfs(folder, (error, stats) => {
+      if (error === null) judge(freeOf(stats));
+      setTimeout(ask, pollMs).unref();
+    });
+  };
+  judge(freeOf(statfsSync(folder)));
+  setTimeout(ask, pollMs).unref();
+  return watch;
+}
