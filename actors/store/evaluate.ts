@@ -24,6 +24,7 @@ import {
   type RegionEvent,
   type RegionExpire,
   type RegionFetched,
+  type RegionFailed,
   type RegionWalked,
   type RegionPropose,
   type RegionRequest,
@@ -36,6 +37,8 @@ import { Walks } from "./walk.ts";
 const entrySoftBytes = 128 * 1024;
 /** A command with more effects than this is staged in fragments. */
 const commandBytesMax = 320 * 1024;
+/** A region with this many writes does not wait for the journal: evaluating them takes as long. */
+const eagerWrites = 64;
 /** Unapplied bytes of a region above which it evaluates nothing: its clients wait. */
 const backlogBytesMax = 16 * 1024 * 1024;
 
@@ -58,7 +61,7 @@ export interface EvaluatorHost {
   /** Appends one entry and returns its index. Only while serving. */
   propose(payload: Buffer): number;
   /** Reaches the region's own actor. */
-  tellSelf(event: RegionFetched | RegionWalked): void;
+  tellSelf(event: RegionFetched | RegionWalked | RegionFailed): void;
 }
 
 /** A command put aside: for things from the engine, or for its staged fragments. */
@@ -84,6 +87,7 @@ export class Evaluator implements TurnTask {
   readonly #proposals: Array<{ index: number; settle: (error?: string) => void }> = [];
   #plan = new FetchPlan();
   #queue: RegionEvent[] = [];
+  #queuedWrites = 0;
   #blocked: RegionEvent[] = [];
   #ready: Parked[] = [];
   #deferred = false;
@@ -124,6 +128,9 @@ export class Evaluator implements TurnTask {
 
   enqueue(event: RegionEvent): void {
     this.#queue.push(event);
+    if (event.type === "region.request" && event.command.flags.includes("write")) {
+      this.#queuedWrites++;
+    }
     this.#defer();
   }
 
@@ -204,9 +211,9 @@ export class Evaluator implements TurnTask {
 
   /** A slice has come from the engine. */
   fetched({ fetch, values }: RegionFetched): void {
-    const ready = fetch.deliver(values, (name, record) =>
-      this.memory.fetched(name, fetch, record),
-    );
+    const ready = fetch.deliver(values, (name, record, owners) => {
+      this.memory.fetched(name, fetch, record, !owners.some(isForWrite));
+    });
     for (const waiter of ready)
       if (this.#parked.has(waiter as Parked)) this.#unpark(waiter as Parked);
     if (!fetch.done) this.#read(fetch);
@@ -233,22 +240,40 @@ export class Evaluator implements TurnTask {
   run(): void {
     this.#deferred = false;
     if (!this.#serving || this.#backlogBytes > backlogBytesMax) return;
+    if (this.#queuedWrites > 0 && this.#queuedWrites < eagerWrites) {
+      this.#deferred = this.#ports.handles.journalGate?.waitsFor(this) === true;
+      if (this.#deferred) return;
+    }
+    this.#queuedWrites = 0;
     const ready = this.#ready;
     const waiting = this.#blocked.length === 0 ? this.#queue : this.#blocked.concat(this.#queue);
     this.#ready = [];
     this.#blocked = [];
     this.#queue = [];
-    if (!this.#locks.isFree) this.#locks.clear();
-    for (const { request } of this.#parked) this.#locks.hold(request);
-    for (const parked of ready) this.#evaluate(parked.request, parked);
-    for (const event of waiting) {
-      // What no longer fits waits as it stands, so that nothing overtakes it.
-      if (this.#backlogBytes > backlogBytesMax) this.#blocked.push(event);
-      else this.#consider(event);
+    let revisited = 0;
+    let considered = 0;
+    try {
+      if (!this.#locks.isFree) this.#locks.clear();
+      for (const { request } of this.#parked) this.#locks.hold(request);
+      for (const parked of ready) {
+        revisited++;
+        this.#evaluate(parked.request, parked);
+      }
+      for (const event of waiting) {
+        considered++;
+        // What no longer fits waits as it stands, so that nothing overtakes it.
+        if (this.#backlogBytes > backlogBytesMax) this.#blocked.push(event);
+        else this.#consider(event);
+      }
+      this.#close();
+      this.#pumpStreams();
+      if (!this.#plan.isEmpty) this.#startFetch();
+    } catch (error) {
+      // A bug of ours: the region fails, and whoever was not reached yet has to hear of it.
+      this.#ready.push(...ready.slice(revisited));
+      this.#blocked.push(...waiting.slice(considered));
+      this.#host.tellSelf({ type: "region.failed", error });
     }
-    this.#close();
-    this.#pumpStreams();
-    if (!this.#plan.isEmpty) this.#startFetch();
   }
 
   #consider(event: RegionEvent): void {
@@ -333,9 +358,7 @@ export class Evaluator implements TurnTask {
     }
     const isWrite = request.command.flags.includes("write");
     if (isWrite && this.#ports.handles.journal?.full === true) {
-      request.settle(
-        new ErrorReply("CLUSTERDOWN the disk is full, writes are refused"),
-      );
+      request.settle(new ErrorReply("CLUSTERDOWN the disk is full, writes are refused"));
       return;
     }
     keyspace.begin(parked?.stream?.staged);
@@ -516,4 +539,9 @@ export class Evaluator implements TurnTask {
 function databaseOf(keyspace: Keyspace, slot: number): number | undefined {
   for (let db = 0; db < databases; db++) if (keyspace.slotOf(db) === slot) return db;
   return undefined;
+}
+
+/** What is about to be overwritten need not be cached: its successor will be. */
+function isForWrite(waiter: Waiter): boolean {
+  return (waiter as Parked).request.command.flags.includes("write");
 }

@@ -88,7 +88,10 @@ class Expiry {
     if (Buffer.compare(range.gte.subarray(0, 5), whole.gte.subarray(0, 5)) !== 0) return false;
     // What the engine is given after this moment lowers it again.
     if (!cursors.has(regionId)) applied.nextExpiryMs = Infinity;
-    const { due, nextMs, last } = await dueKeys(engine.iterate({ ...range, keysOnly: true }), nowMs);
+    const { due, nextMs, last } = await dueKeys(
+      engine.iterate({ ...range, keysOnly: true }),
+      nowMs,
+    );
     applied.nextExpiryMs = Math.min(applied.nextExpiryMs, nextMs);
     if (last !== undefined) cursors.set(regionId, Buffer.concat([last, Buffer.alloc(1)]));
     if (due.length === 0) return false;

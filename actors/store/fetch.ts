@@ -79,7 +79,7 @@ export class Fetch {
    */
   deliver(
     values: ReadonlyArray<Buffer | undefined>,
-    onRecord: (name: string, record: KeyRecord | null) => void,
+    onRecord: (name: string, record: KeyRecord | null, owners: readonly Waiter[]) => void,
   ): Waiter[] {
     const ready: Waiter[] = [];
     for (const [i, stored] of values.entries()) {
@@ -90,7 +90,7 @@ export class Fetch {
       const value = stored === undefined ? null : checkedPhysicalValue(key, stored);
       const isRecord = wanted.missing.type === "record";
       const thing = value !== null && isRecord ? decodeRecord(value) : value;
-      if (isRecord) onRecord(name, thing as KeyRecord | null);
+      if (isRecord) onRecord(name, thing as KeyRecord | null, wanted.owners);
       for (const owner of wanted.owners) {
         owner.found.set(name, thing);
         if (--owner.outstanding === 0) ready.push(owner);

@@ -4,6 +4,7 @@
 
 import type { Engine } from "../../storage/engine.ts";
 import type { Journal } from "../../storage/journal/types.ts";
+import type { TurnTask } from "../system/turn.ts";
 import type { EngineReader } from "./reader.ts";
 import type { EngineWriter } from "./writer.ts";
 
@@ -14,17 +15,30 @@ export interface EngineHandle {
   readonly reader: EngineReader;
 }
 
+/** Where evaluators wait while a group is being written. */
+export interface JournalGate {
+  /** True: the task runs in the evaluate phase after the group in flight. False: go on now. */
+  waitsFor(task: TurnTask): boolean;
+}
+
 /** Filled by the engine and log actors; read by everyone started after them. */
 export class StoreHandles {
   #engine: EngineHandle | undefined;
   #journal: Journal | undefined;
+  #gate: JournalGate | undefined;
 
   setEngine(handle: EngineHandle | undefined): void {
     this.#engine = handle;
   }
 
-  setJournal(journal: Journal | undefined): void {
+  setJournal(journal: Journal | undefined, gate?: JournalGate): void {
     this.#journal = journal;
+    this.#gate = gate;
+  }
+
+  /** Undefined while no journal is open. */
+  get journalGate(): JournalGate | undefined {
+    return this.#gate;
   }
 
   get engine(): EngineHandle | undefined {

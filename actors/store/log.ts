@@ -6,7 +6,7 @@ import { fromPromise, sendParent, setup } from "xstate";
 import type { Journal, JournalWrite, OnDurable } from "../../storage/journal/types.ts";
 import { hot } from "../system/hot.ts";
 import type { Turn, TurnTask } from "../system/turn.ts";
-import type { StoreHandles } from "./handles.ts";
+import type { JournalGate, StoreHandles } from "./handles.ts";
 
 /** Opens the one journal of a data directory; a second call first closes the former incarnation. */
 export interface JournalOpener {
@@ -26,15 +26,20 @@ export type LogEvent =
   | { readonly type: "log.append"; readonly write: JournalWrite; readonly onDurable: OnDurable }
   | { readonly type: "shutdown" };
 
-/** Queues appends and starts one flush a turn. */
-class GroupCommit implements TurnTask {
+/**
+ * Queues appends and starts one flush a turn. While a group is being written, evaluators that have
+ * writes wait here: what they append could not leave before, and waiting makes their batches larger.
+ */
+class GroupCommit implements TurnTask, JournalGate {
   readonly #journal: Journal;
   readonly #turn: Turn;
   #deferred = false;
+  #waiting: TurnTask[] = [];
 
   constructor(journal: Journal, turn: Turn) {
     this.#journal = journal;
     this.#turn = turn;
+    journal.onLanded = () => this.#landed();
   }
 
   append(write: JournalWrite, onDurable: OnDurable): void {
@@ -47,6 +52,18 @@ class GroupCommit implements TurnTask {
   run(): void {
     this.#deferred = false;
     this.#journal.flush();
+  }
+
+  waitsFor(task: TurnTask): boolean {
+    if (!this.#journal.isWriting) return false;
+    this.#waiting.push(task);
+    return true;
+  }
+
+  #landed(): void {
+    if (this.#waiting.length === 0) return;
+    for (const task of this.#waiting) this.#turn.defer("evaluate", task);
+    this.#waiting = [];
   }
 }
 
@@ -81,8 +98,8 @@ const machine = setup({
           target: "running",
           actions: [
             ({ context, event }) => {
-              context.input.handles.setJournal(event.output);
               context.commit = new GroupCommit(event.output, context.input.turn);
+              context.input.handles.setJournal(event.output, context.commit);
             },
             sendParent({ type: "child.ready", id: "log" }),
           ],

@@ -142,10 +142,10 @@ export class RegionMemory implements RecordSource {
   }
 
   /** It has arrived; it is cached unless something has written the key since. */
-  fetched(name: string, fetch: Fetch, record: KeyRecord | null): void {
+  fetched(name: string, fetch: Fetch, record: KeyRecord | null, isKept: boolean): void {
     if (this.#tickets.get(name) !== fetch) return;
     this.#tickets.delete(name);
-    this.#cache.set(this.#prefix(name.charCodeAt(0)) + name, record);
+    if (isKept) this.#cache.set(this.#prefix(name.charCodeAt(0)) + name, record);
   }
 
   /** Cache keys name one use of one slot of one dataId, so that no flush has to look for them. */

@@ -69,6 +69,12 @@ export interface RegionFetched {
   readonly values: ReadonlyArray<Buffer | undefined>;
 }
 
+/** What a region sends itself when its work at the end of a turn threw: the actor fails of it. */
+export interface RegionFailed {
+  readonly type: "region.failed";
+  readonly error: unknown;
+}
+
 /** What a region sends itself when a walk's iterator has ended. */
 export interface RegionWalked {
   readonly type: "region.walked";

@@ -19,7 +19,7 @@ import { Evaluator, type EvaluatorCounters, type EvaluatorHost } from "./evaluat
 import type { DataIds } from "./data-ids.ts";
 import type { StoreHandles } from "./handles.ts";
 import type { LogEvent } from "./log.ts";
-import type { RegionEvent, RegionFetched, RegionWalked } from "./protocol.ts";
+import type { RegionEvent, RegionFailed, RegionFetched, RegionWalked } from "./protocol.ts";
 import { recoverRegion } from "./recover.ts";
 import { abandonedStagings } from "./stagings.ts";
 
@@ -50,7 +50,7 @@ export interface RegionPorts {
 }
 
 /** Everything a region's actor handles. */
-export type ReplicaEvent = RaftEvent | RegionEvent | RegionFetched | RegionWalked;
+export type ReplicaEvent = RaftEvent | RegionEvent | RegionFetched | RegionWalked | RegionFailed;
 
 /** Reaches a replica's own actor. */
 export type SendToReplica = (event: ReplicaEvent) => void;
@@ -168,6 +168,8 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
       case "region.fetched":
         this.#evaluator.fetched(event);
         break;
+      case "region.failed":
+        throw event.error;
       case "region.walked":
         this.#evaluator.walked(event);
         break;
@@ -193,7 +195,7 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     this.#evaluator.memory.slotCleared(slot);
   }
 
-  tellSelf(event: RegionFetched | RegionWalked): void {
+  tellSelf(event: RegionFetched | RegionWalked | RegionFailed): void {
     this.#send(event);
   }
 

@@ -59,6 +59,7 @@ export async function openJournal(
 
 class SharedJournal implements Journal {
   recovered: readonly RecoveredLog[] = [];
+  onLanded: (() => void) | undefined;
   readonly #disk: Disk;
   readonly #options: JournalOptions;
   readonly #table: LogTable;
@@ -250,6 +251,10 @@ class SharedJournal implements Journal {
     return this.#next.full || this.#options.isSpaceLow?.() === true;
   }
 
+  get isWriting(): boolean {
+    return this.#queue.isFlying;
+  }
+
   statistics(): JournalStatistics {
     let fileBytes = this.#next.fileBytes;
     for (const file of this.#files) fileBytes += file.size;
@@ -320,6 +325,7 @@ class SharedJournal implements Journal {
         const callbacks = this.#landed(file, bytes.length);
         this.#startWanted();
         for (const onDurable of callbacks) onDurable();
+        this.onLanded?.();
         this.#afterGroup();
       },
       (error: unknown) => this.#fail(error),

@@ -75,6 +75,10 @@ export interface Journal {
    * by itself when it ends). Called once per turn.
    */
   flush(): void;
+  /** A group write is in flight: what is appended now goes with the next one. */
+  readonly isWriting: boolean;
+  /** Called whenever a group has landed, after the callbacks of its writes. */
+  onLanded: (() => void) | undefined;
   /** Entries [from, to], fewer when `maxBytes` is reached (always at least one). */
   read(regionId: number, from: number, to: number, maxBytes: number): Promise<LogEntry[]>;
   /** Entries <= index are no longer needed (below the synced marker): files may be cut. */
