@@ -104,7 +104,8 @@ describe("active expiry", () => {
   it("finds keys after a restart though nothing new expires", async () => {
     const world = await start(13);
     await sendAll(world, manyKeys(20, "1 PX 2000"));
-    world.crash();
+    await world.settle();
+    world.crash(false);
     await world.start();
     world.clock.advance(3000);
     await world.settle(1000);
