@@ -19,7 +19,7 @@ export class RegionDirectory {
   setMap(regions: ReadonlyArray<RegionRoute & { readonly replicaId: number }>): void {
     this.#entries = regions
       .map((route) => ({ ...route, ref: undefined, region: undefined }))
-      .sort((a, b) => a.fromPosition - b.fromPosition);
+      .toSorted((a, b) => a.fromPosition - b.fromPosition);
     this.#byId.clear();
     for (const entry of this.#entries) this.#byId.set(entry.regionId, entry);
   }

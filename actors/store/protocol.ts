@@ -58,7 +58,7 @@ export interface RegionPropose {
   settle(error?: string): void;
 }
 
-/** FLUSHALL / FLUSHDB / DBSIZE of one region are ordinary requests with these built-in commands' literals. */
+/** FLUSHALL, FLUSHDB and DBSIZE of one region are ordinary requests without keys. */
 export type RegionEvent = RegionRequest | RegionWalk | RegionExpire | RegionPropose;
 
 /** What a region sends itself when the engine has answered. */
@@ -93,8 +93,6 @@ export interface RegionRoute {
 
 /** Reply texts of the outside contract (design section 6, Errors). */
 export const storeRestarting = "CLUSTERDOWN store restarting";
-export const noLeader = (regionId: number): string =>
-  `CLUSTERDOWN region ${regionId} has no leader`;
 export const unknownOutcome = (reason: string): string => `UNKNOWN outcome: ${reason}`;
 
 /** Names by which the store's actors find each other in the actor system. */

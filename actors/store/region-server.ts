@@ -266,7 +266,7 @@ export class RegionServer {
     const map = initialMap(nodeId, positions.initialRegions(), hashTags);
     // One page a proposal keeps every entry small, whatever the number of regions; the header
     // comes last, so that a half-written map reads as none and is written again.
-    for (const effect of mapEffects(map).reverse()) {
+    for (const effect of mapEffects(map).toReversed()) {
       await new Promise<void>((resolve, reject) => {
         this.#regions.get(0)?.handle({
           type: "region.propose",

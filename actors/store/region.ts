@@ -20,6 +20,7 @@ import type { DataIds } from "./data-ids.ts";
 import type { StoreHandles } from "./handles.ts";
 import type { LogEvent } from "./log.ts";
 import type { RegionEvent, RegionFailed, RegionFetched, RegionWalked } from "./protocol.ts";
+import type { LazyApplier } from "./writer.ts";
 import { recoverRegion } from "./recover.ts";
 import { abandonedStagings } from "./stagings.ts";
 
@@ -59,7 +60,7 @@ export type SendToReplica = (event: ReplicaEvent) => void;
 export const isReplicaEvent = (event: { readonly type: string }): event is ReplicaEvent =>
   event.type.startsWith("region.") || event.type.startsWith("raft.");
 
-export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, EvaluatorHost {
+export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, EvaluatorHost, LazyApplier {
   readonly regionId: number;
   readonly #ports: RegionPorts;
   readonly #send: SendToReplica;
@@ -239,7 +240,20 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
 
   commit(_from: number, to: number): void {
     this.#evaluator.committed(to);
-    this.#applyCommitted();
+    const writer = this.#ports.handles.engine?.writer;
+    if (writer === undefined || !this.#serving || this.#evaluator.waitsForApply) {
+      this.#applyCommitted();
+    } else {
+      writer.collectLater(this);
+    }
+  }
+
+  collect(): void {
+    try {
+      this.#applyCommitted();
+    } catch (error) {
+      this.tellSelf({ type: "region.failed", error });
+    }
   }
 
   changeRole(role: Role): void {
@@ -278,7 +292,6 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
         applied: { index: last.index, term: last.term },
         ...(state === undefined ? {} : { state }),
         sync,
-        lazy: this.#serving && !this.#evaluator.waitsForApply,
         onDone: () => {
           this.#send({ type: "raft.applied", index: last.index });
           // Not earlier: whoever looks for due keys must then find these.

@@ -8,9 +8,6 @@ import { appliedKey, encodeApplied, markerKey } from "../../storage/local-record
 import type { Clock, TimerId } from "../system/clock.ts";
 import type { Turn, TurnTask } from "../system/turn.ts";
 
-/** Lazy jobs wait no longer once they have this many operations. */
-const lazyOperationsMax = 1024;
-
 /** What one region wants applied; jobs of a region are submitted in log order. */
 export interface ApplyJob {
   readonly regionId: number;
@@ -21,10 +18,14 @@ export interface ApplyJob {
   readonly state?: WriteOperation;
   /** Flush, and other changes that must not be redone, want a synced batch. */
   readonly sync: boolean;
-  /** Nobody waits for it: it may be gathered with what follows for some milliseconds. */
-  readonly lazy?: boolean;
   /** The batch holding this job has been written. */
   onDone(): void;
+}
+
+/** A region with committed entries that it has not turned into a job yet. */
+export interface LazyApplier {
+  /** Submits what is committed. Never throws. */
+  collect(): void;
 }
 
 /** Counters since the engine was opened. */
@@ -47,7 +48,8 @@ export class EngineWriter implements TurnTask {
   readonly #applied = new Map<number, { index: number; term: number }>();
   #queue: ApplyJob[] = [];
   #markers: Array<(applied: ReadonlyMap<number, { index: number; term: number }>) => void> = [];
-  #queuedOperations = 0;
+  #appliers = new Set<LazyApplier>();
+  #isCollecting = false;
   #timer: TimerId;
   #inFlight = false;
   /** Something may be written and not durable: after each batch without sync, and at open. */
@@ -76,20 +78,29 @@ export class EngineWriter implements TurnTask {
     this.#onFatal = onFatal;
   }
 
-  /**
-   * Queues a job. Replies do not wait for the engine (the log has it, the overlay serves it), so
-   * lazy jobs gather until `lazyMs` have passed or there are many: one batch then costs a call, two
-   * position records a region and a wake-up of a pool thread instead of some of each per turn.
-   */
+  /** Queues a job for the next batch. */
   submit(job: ApplyJob): void {
     if (this.#stopped) return;
     this.#queue.push(job);
-    this.#queuedOperations += job.operations.length;
-    if (job.lazy !== true || this.#lazyMs === 0 || this.#queuedOperations >= lazyOperationsMax) {
-      this.hurry();
-    } else if (this.#timer === undefined && !this.#deferred && !this.#inFlight) {
+    if (!this.#isCollecting) this.hurry();
+  }
+
+  /**
+   * Collects from this region within `lazyMs`. Replies do not wait for the engine (the log has it,
+   * the overlay serves it), so committed entries may gather: what they come to, the region's
+   * position and counters, the call and the wake-up of a pool thread are then paid once for many.
+   */
+  collectLater(applier: LazyApplier): void {
+    if (this.#stopped) return;
+    this.#appliers.add(applier);
+    if (this.#lazyMs === 0) this.hurry();
+    else if (this.#timer === undefined && !this.#deferred && !this.#inFlight) {
       this.#timer = this.#clock.setTimeout(this.hurry, this.#lazyMs);
     }
+  }
+
+  get #hasWork(): boolean {
+    return this.#queue.length > 0 || this.#markers.length > 0 || this.#appliers.size > 0;
   }
 
   /** Somebody waits for what is queued: write it at the end of this turn. */
@@ -98,7 +109,7 @@ export class EngineWriter implements TurnTask {
       this.#clock.clearTimeout(this.#timer);
       this.#timer = undefined;
     }
-    if (this.#queue.length > 0 || this.#markers.length > 0) this.#deferRun();
+    if (this.#hasWork) this.#deferRun();
   };
 
   /** What a region had applied before this process: makes it part of the next marker. */
@@ -126,15 +137,14 @@ export class EngineWriter implements TurnTask {
     this.#timer = undefined;
     this.#queue = [];
     this.#markers = [];
+    this.#appliers.clear();
     if (!this.#inFlight) for (const resolve of this.#idle.splice(0)) resolve();
     return this.idle();
   }
 
   /** Resolves when nothing waits and nothing is in flight. */
   idle(): Promise<void> {
-    if (!this.#inFlight && this.#queue.length === 0 && this.#markers.length === 0) {
-      return Promise.resolve();
-    }
+    if (!this.#inFlight && !this.#hasWork) return Promise.resolve();
     this.hurry();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
@@ -147,14 +157,15 @@ export class EngineWriter implements TurnTask {
 
   /** Nothing is in flight any more: the next batch, or word to those who wait for none. */
   #goOn(): void {
-    if (this.#queue.length > 0 || this.#markers.length > 0) this.#deferRun();
+    if (this.#hasWork) this.#deferRun();
     else for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   /** Starts the next batch, unless one is in flight: then its end does. */
   run(): void {
     this.#deferred = false;
-    if (this.#inFlight || (this.#queue.length === 0 && this.#markers.length === 0)) return;
+    if (this.#inFlight || !this.#hasWork) return;
+    this.#collect();
     const sync = this.#markers.length > 0 || this.#queue.some((job) => job.sync);
     if (sync && this.#isDirty) {
       this.#syncEarlier();
@@ -163,7 +174,6 @@ export class EngineWriter implements TurnTask {
     const jobs = this.#queue;
     const markers = this.#markers;
     this.#queue = [];
-    this.#queuedOperations = 0;
     this.#markers = [];
     const operations = this.#gather(jobs, sync);
     if (operations.length === 0) {
@@ -192,6 +202,15 @@ export class EngineWriter implements TurnTask {
         this.#onFatal(new DiskError("writing to RocksDB failed", { cause: error }));
       },
     );
+  }
+
+  #collect(): void {
+    const appliers = this.#appliers;
+    if (appliers.size === 0) return;
+    this.#appliers = new Set();
+    this.#isCollecting = true;
+    for (const applier of appliers) applier.collect();
+    this.#isCollecting = false;
   }
 
   /**

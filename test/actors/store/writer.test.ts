@@ -71,6 +71,18 @@ function rig(lazyMs = 0) {
         ...job,
         onDone: () => done.push(name),
       }),
+    /** A region that has something to submit, whenever it is asked. */
+    later: (name: string) =>
+      writer.collectLater({
+        collect: () => {
+          writer.submit({
+            regionId: 1,
+            operations: [put(name)],
+            sync: false,
+            onDone: () => done.push(name),
+          });
+        },
+      }),
   };
 }
 
@@ -161,13 +173,13 @@ describe("batches", () => {
   });
 });
 
-describe("lazy jobs", () => {
+describe("lazy appliers", () => {
   test("they gather until their time has passed", () => {
     const r = rig(5);
-    r.submit("a", { lazy: true });
+    r.later("a");
     r.turn();
     r.clock.advance(4);
-    r.submit("b", { lazy: true });
+    r.later("b");
     r.turn();
     expect(r.batches).toEqual([]);
     r.clock.advance(1);
@@ -175,21 +187,34 @@ describe("lazy jobs", () => {
     expect(r.batches.map(names)).toEqual([["a", "b"]]);
   });
 
-  test("one that somebody waits for takes them with it, in order", () => {
+  test("a job that somebody waits for takes them with it", () => {
     const r = rig(5);
-    r.submit("a", { lazy: true });
+    r.later("a");
     r.submit("b");
     r.turn();
-    expect(r.batches.map(names)).toEqual([["a", "b"]]);
+    expect(r.batches.map(names)).toEqual([["b", "a"]]);
     expect(r.clock.pending).toBe(0);
   });
 
-  test("many of them wait no longer", () => {
+  test("one region is asked once, with all it has by then", () => {
     const r = rig(5);
-    const operations = Array.from({ length: 1024 }, (_, i) => put(`${i}`));
-    r.submit("many", { lazy: true, operations });
+    let asked = 0;
+    const applier = { collect: () => void asked++ };
+    r.writer.collectLater(applier);
+    r.writer.collectLater(applier);
+    r.clock.advance(5);
     r.turn();
-    expect(r.batches).toHaveLength(1);
+    expect(asked).toBe(1);
+  });
+
+  test("a marker speaks for them", async () => {
+    const r = rig(5);
+    r.later("a");
+    r.writer.marker(() => r.done.push("marker"));
+    await r.turnOfSync();
+    expect(names(r.batches[0]!)).toContain("a");
+    await r.batches[0]!.succeed();
+    expect(r.done).toEqual(["a", "marker"]);
   });
 });
 
@@ -324,7 +349,7 @@ describe("the end", () => {
     r.submit("a");
     r.turn();
     r.submit("b");
-    r.submit("c", { lazy: true });
+    r.later("c");
     let stopped = false;
     void r.writer.stop().then(() => (stopped = true));
     r.submit("d");
