@@ -14,8 +14,7 @@ import { startHttp, type HttpServer } from "./observe/http.ts";
 import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { registerMetrics } from "./node-metrics.ts";
-import type { JournalOpener } from "./store/log.ts";
-import { Store } from "./store/store.ts";
+import { Store, type StoreOptions } from "./store/store.ts";
 import type { ChildSpec, ExitNote, SupervisorInput } from "./system/children.ts";
 import type { Clock } from "./system/clock.ts";
 import { supervisor } from "./system/supervisor.ts";
@@ -40,7 +39,7 @@ export interface NodeOptions {
   readonly drainMs: number;
   readonly pureActors: boolean;
   readonly engine: EngineOpener;
-  readonly journal: JournalOpener;
+  readonly journal: StoreOptions["journal"];
   readonly clock: Clock;
   readonly random: () => number;
   readonly schedule: ScheduleTurn;
@@ -158,10 +157,12 @@ interface BoundAddress {
   readonly port: number;
 }
 
+const nobody = (): void => undefined;
+
 /** A promise with its ends outside. */
 function deferred<T>() {
-  let resolve: (value: T) => void = () => {};
-  let reject: (error: unknown) => void = () => {};
+  let resolve: (value: T) => void = nobody;
+  let reject: (error: unknown) => void = nobody;
   const promise = new Promise<T>((onResolve, onReject) => {
     resolve = onResolve;
     reject = onReject;

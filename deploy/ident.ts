@@ -1,6 +1,6 @@
 // ident.json: whose data this directory holds. Written at the first start, before any data, and once
-// more when there is some; read and checked at every later start. It sits under `data-directory.ts` and decides nothing about
-// settings: it only says what is written, or that the bytes are damaged or from the future.
+// more when there is some; read and checked at every later start. It sits under `data-directory.ts`
+// and decides nothing about settings: it only says what is written, or that the bytes are damaged.
 
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";

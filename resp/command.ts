@@ -13,7 +13,7 @@ export interface KeySpec {
   readonly step: number;
 }
 
-/** COMMAND INFO flags, in Redis' words: "write", "readonly", "fast", "denyoom", "admin", "noscript", "loading", "stale", "no_auth", … */
+/** COMMAND INFO flags, in Redis' words: "write", "readonly", "fast", "denyoom", "no_auth", … */
 export type CommandFlag = string;
 
 interface CommandBase {
@@ -55,7 +55,7 @@ export interface RegionCommand extends CommandBase {
   readonly execute: (view: KeyspaceView, args: readonly Buffer[]) => Reply;
 }
 
-/** Runs at the connection, without data. A returned `undefined` = the reply comes later through `Session.reply`. */
+/** Runs at the connection, without data. A returned `undefined` = `Session.reply` gets it later. */
 export interface SessionCommand extends CommandBase {
   readonly runs: "session";
   readonly execute: (

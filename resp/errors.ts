@@ -5,9 +5,6 @@
 import { ErrorReply } from "./reply.ts";
 
 export const syntaxError = new ErrorReply("ERR syntax error");
-export const wrongType = new ErrorReply(
-  "WRONGTYPE Operation against a key holding the wrong kind of value",
-);
 export const notInteger = new ErrorReply("ERR value is not an integer or out of range");
 export const notInt32 = new ErrorReply(
   "ERR value is out of range, value must between -2147483648 and 2147483647",
@@ -47,7 +44,6 @@ export const lcsExclusive = new ErrorReply(
 export const lcsTooLong = new ErrorReply(
   "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
 );
-export const lcsTypes = new ErrorReply("ERR The specified keys must contain string values");
 export const noMaxmemoryLfu = new ErrorReply(
   "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that " +
     "when switching between policies at runtime LRU and LFU data will take some time to adjust.",

@@ -75,7 +75,7 @@ export interface Server {
     set(pairs: ReadonlyArray<readonly [string, string]>): string | undefined;
     resetStatistics(): void;
   };
-  /** INFO text for these sections ("default", "all", "everything" or names, lower case); may be answered later. */
+  /** INFO text for these sections ("default", "all" or names, lower case); may come later. */
   info(sections: readonly string[], done: (text: string) => void): void;
   slowlog: {
     entries(count: number): readonly SlowlogEntry[];

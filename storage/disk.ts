@@ -1,7 +1,7 @@
 // The port to files, under the journal only. `disk-node.ts` is the real one; the simulated disk of
 // the tests loses, tears and reorders whatever was not synced, and fails on demand.
 
-/** An open file. Positions and lengths in bytes. Any failure rejects with the system's error (code EIO, ENOSPC, …). */
+/** An open file. Positions and lengths in bytes. Failures reject with the system's error (EIO …). */
 export interface DiskFile {
   /** Writes all bytes at the position through O_DSYNC: durable when it resolves. */
   writeSync(bytes: Buffer, position: number): Promise<void>;

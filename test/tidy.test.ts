@@ -16,6 +16,16 @@ const exceptions: readonly { rule: string; path: string; reason: string }[] = [
     path: "actors/store/region.ts",
     reason: "a region is the shell of its Raft core: it owns the core and performs its effects",
   },
+  {
+    rule: "size",
+    path: "test/actors/raft/paper.test.ts",
+    reason: "the paper's rules in the paper's order, so that a missing one is seen",
+  },
+  {
+    rule: "width",
+    path: "test/conformance/scripts/connection.ts",
+    reason: "one of its commands has an argument longer than what an error message quotes",
+  },
 ];
 
 const rooms = ["actors", "deploy", "resp", "storage", "test", "transport"];
@@ -27,7 +37,7 @@ const readRepository = (): SourceFile[] => {
     .filter((room) => present.has(room))
     .flatMap((room) =>
       readdirSync(join(root, room), { recursive: true, encoding: "utf8" })
-        .filter((name) => /\.(ts|mjs)$/.test(name))
+        .filter((name) => /\.(ts|mjs|cjs|cts)$/.test(name))
         .map((name) => `${room}/${name.replaceAll("\\", "/")}`),
     )
     .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
@@ -72,6 +82,9 @@ describe("it sees", () => {
     ["actors/pd/server.ts", "../store/supervisor.ts", false],
     ["actors/observe/log.ts", "../system/clock.ts", false],
     ["actors/node.ts", "./gateway/supervisor.ts", true],
+    ["actors/node-metrics.ts", "./store/store.ts", true],
+    ["actors/node.ts", "./store/writer.ts", false],
+    ["actors/gateway/dispatch.ts", "../store/store.ts", false],
     ["actors/gateway/session.ts", "../node.ts", false],
     ["actors/attic/x.ts", "../system/clock.ts", false],
     ["deploy/start.ts", "../test/tidy.ts", false],

@@ -65,7 +65,7 @@ export interface PersistToken {
 export type RaftEffect =
   /**
    * Make durable; then step `raft.persisted` with the token. A vote or term is durable before any
-   * message or role that shows it (`safety.md`: paper figure 2, "updated on stable storage before responding").
+   * message or role that shows it (paper figure 2, "updated on stable storage before responding").
    */
   | {
       readonly type: "persist";

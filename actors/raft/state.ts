@@ -5,7 +5,7 @@ import type { HardState } from "../../storage/journal/types.ts";
 import { LogView } from "./log-view.ts";
 import type { Membership, RaftEffect, RaftMessage, Role } from "./protocol.ts";
 
-/** The shortest time a follower keeps faith with a leader it heard, ms (`electionTimeoutMs` is drawn above it). */
+/** The shortest time a follower keeps faith with a leader, ms (`electionTimeoutMs` lies above it). */
 export const minElectionTimeoutMs = 1500;
 
 /** What a replica starts from: its durable past and the instant it starts. */

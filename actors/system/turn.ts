@@ -28,7 +28,7 @@ export class Turn {
     this.#onError = onError;
   }
 
-  /** The task runs at the end of this turn, or still in this one when its phase is not over. Callers dedupe. */
+  /** The task runs at the end of this turn, in it when its phase is not over. Callers dedupe. */
   defer(phase: Phase, task: TurnTask): void {
     if (phase === "evaluate") this.#evaluate.push(task);
     else if (phase === "journal") this.#journal.push(task);

@@ -2,8 +2,8 @@
 // are only parsed; the gateway walks the regions, and asks each one by the plain commands at the end.
 
 import { optionWord, parseNumber } from "../arguments.ts";
-import type { Command, KeyspaceCommand, KeyspaceWalk, RegionCommand } from "../command.ts";
-import { flushesPending, invalidCursor, notInteger, syntaxError } from "../errors.ts";
+import type { Command, KeyspaceCommand, KeyspaceWalk } from "../command.ts";
+import { invalidCursor, notInteger, syntaxError } from "../errors.ts";
 import type { ErrorReply } from "../reply.ts";
 import { argument } from "./string.ts";
 
@@ -77,7 +77,8 @@ export const walkCommands: readonly Command[] = [
     since: "1.0.0",
     group: "generic",
     complexity:
-      "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
+      "O(N) with N being the number of keys in the database, under the assumption that the key " +
+      "names in the database and the given pattern have limited length.",
     runs: "keyspace",
     parse: (args) => ({ walk: "keys", pattern: argument(args, 1) }),
   },
@@ -142,28 +143,3 @@ export const walkCommands: readonly Command[] = [
     parse: flush("flushdb"),
   },
 ];
-
-/** What the gateway asks of each region for DBSIZE, FLUSHDB and FLUSHALL; no client can name them. */
-const part = (name: string, execute: RegionCommand["execute"]): RegionCommand => ({
-  name,
-  arity: 1,
-  flags: [],
-  categories: [],
-  summary: "One region's part",
-  since: "7.2.0",
-  group: "server",
-  complexity: "O(1)",
-  runs: "region",
-  spread: "sum",
-  execute,
-});
-
-/** Keys of the database in one region. */
-export const regionDbSize = part("dbsize", (view) => view.size());
-
-export const regionFlushDb = part("flushdb", (view) => (view.flushDb() ? "OK" : flushesPending));
-
-export const regionFlushAll = part("flushall", (view) => {
-  view.flushAll();
-  return "OK";
-});

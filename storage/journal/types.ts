@@ -85,7 +85,7 @@ export interface Journal {
   compact(regionId: number, index: number, term: number): void;
   /** Removes a replica for good: synced tombstone first, then its files (`safety.md` 12). */
   tombstone(regionId: number, replicaId: number): Promise<void>;
-  /** Bytes written since the oldest entry still kept: the region server asks for a synced marker when it grows. */
+  /** Bytes written since the oldest entry still kept: when it grows, a synced marker is due. */
   liveBytes(): number;
   /** True while space is low or a new file cannot be prepared: writers must be refused. */
   readonly full: boolean;

@@ -38,7 +38,7 @@ export interface KeyspaceView {
   remove(key: Buffer): boolean;
   /** Keys of this database in this region, expired but not yet removed ones included (as Redis counts). */
   size(): number;
-  /** Forgets every key of this database in this region; false when too many flushes are still being cleared. */
+  /** Forgets every key of this database here; false while too many flushes are being cleared. */
   flushDb(): boolean;
   /** Forgets every key of all databases in this region. */
   flushAll(): void;

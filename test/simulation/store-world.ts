@@ -1,7 +1,6 @@
 // A whole store on simulated ground: the real actors under a supervisor, the memory engine, the
-// simulated disk, one clock and one seed. Nothing moves but by `step`: one answer of the engine or
-// one turn at a time, in an order the seed picks. A crash throws the actors away and keeps what the
-// disk and the engine may have kept; no gateway is in it, commands go straight to their region.
+// simulated disk, one clock and one seed. Nothing moves but by `step`, in an order the seed picks. A
+// crash throws the actors away and keeps what disk and engine may have kept; no gateway is in it.
 
 import { createActor, type AnyActorRef } from "xstate";
 import type { DirectoryEntry } from "../../actors/store/directory.ts";

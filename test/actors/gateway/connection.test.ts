@@ -1,3 +1,6 @@
+// One connection of the gateway, from bytes in to bytes out: order, limits, slow and dead clients.
+// Regions are played by the test; no socket and no store.
+
 import { afterEach, describe, expect, test } from "vitest";
 
 import type { RegionRequest } from "../../../actors/store/protocol.ts";

@@ -1,3 +1,6 @@
+// Which region a command goes to, what is refused before it goes anywhere, and how the answers of
+// several regions become one. Regions are played by the test.
+
 import { afterEach, describe, expect, test } from "vitest";
 
 import { connectionCommands } from "../../../resp/commands/connection.ts";

@@ -1,3 +1,6 @@
+// SCAN, KEYS, RANDOMKEY and DBSIZE over all regions of a node: nothing twice, nothing forgotten.
+// Regions are played by the test.
+
 import { afterEach, expect, test } from "vitest";
 
 import type { GatewayOptions } from "../../../actors/gateway/gateway.ts";

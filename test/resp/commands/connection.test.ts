@@ -1,3 +1,6 @@
+// Connection commands against a session made for tests: replies, protocol versions, what a RESET
+// forgets. No gateway behind it.
+
 import { beforeEach, describe, expect, test } from "vitest";
 
 import { fakeSession, FakeServer, run } from "./session-world.ts";

@@ -1,3 +1,6 @@
+// Server commands against a session and a server made for tests: replies word for word, sections,
+// arguments nobody should send. No gateway behind it.
+
 import { beforeEach, describe, expect, test } from "vitest";
 
 import { fakeSession, FakeServer, run } from "./session-world.ts";
