@@ -48,7 +48,8 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     lost = await verify(node, ledger);
     if (round < options.rounds && lost.length === 0) {
       const how = await loadAndEnd({ node, ledger, random, connections, wrong });
-      const done = `round ${round + 1}/${options.rounds}: ${how}`;
+      const ready = Math.round(node.process.readyMs);
+      const done = `round ${round + 1}/${options.rounds}: ready in ${ready} ms, ${how}`;
       options.report(`${done}, acknowledged=${ledger.acknowledged} lost=0 wrong=${wrong.length}`);
     } else {
       await node.process.stop();
