@@ -269,9 +269,13 @@ export class Decoder {
 
   /** The words of an inline command, empty for an empty line; undefined = cannot go on. */
   #inline(): Buffer[] | undefined {
-    const newline = this.#buffer.indexOf(lineFeed, Math.max(this.#scanned, this.#at));
-    if (newline < 0) {
-      this.#scanned = this.#buffer.length;
+    const from = Math.max(this.#scanned, this.#at);
+    const newline = this.#buffer.indexOf(lineFeed, from);
+    // To Redis a NUL byte ends the text it searches: such a line has no end.
+    const nul = newline < 0 ? -1 : this.#buffer.subarray(from, newline).indexOf(0);
+    if (newline < 0 || nul >= 0) {
+      if (nul >= 0) this.#scanned = from + nul;
+      else if (this.#buffer.indexOf(0, from) < 0) this.#scanned = this.#buffer.length;
       if (this.#buffer.length - this.#at > maxLineBytes) this.#fail("too big inline request");
       return undefined;
     }

@@ -2,6 +2,9 @@
 // KEYS, SCAN, CONFIG GET and COMMAND LIST. One pending star at a time, so no pattern takes more
 // than pattern times text steps.
 
+/** Stars that may match something each; with more Redis gives up and says no. */
+const starsMax = 1000;
+
 const star = 42;
 const question = 63;
 const openBracket = 91;
@@ -70,6 +73,7 @@ export function matchGlob(pattern: Buffer, text: Buffer): boolean {
   /** Behind the last star, and where in the text it was tried last; -1 = no star yet. */
   let afterStar = -1;
   let tried = 0;
+  let stars = 0;
   if (pattern.length === 1 && pattern[0] === star) return true;
   while (t < text.length) {
     let next = -1;
@@ -77,6 +81,8 @@ export function matchGlob(pattern: Buffer, text: Buffer): boolean {
       while (at(pattern, p + 1) === star) p += 1;
       if (p + 1 === pattern.length) return true;
       p += 1;
+      stars += 1;
+      if (stars > starsMax) return false;
       afterStar = p;
       tried = t;
       continue;

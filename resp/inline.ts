@@ -28,15 +28,12 @@ const singleQuote = 39;
 /** The words of `line` (without its end); undefined when quotes are unbalanced. */
 export function splitInline(line: Buffer): Buffer[] | undefined {
   const words: Buffer[] = [];
-  // A NUL byte ends the line, as the C string it is in Redis.
-  const nul = line.indexOf(0);
-  const text = nul < 0 ? line : line.subarray(0, nul);
   let at = 0;
   for (;;) {
-    while (at < text.length && space(text[at] ?? 0)) at += 1;
-    if (at >= text.length) return words;
+    while (at < line.length && space(line[at] ?? 0)) at += 1;
+    if (at >= line.length) return words;
     const word: number[] = [];
-    const end = readWord(text, at, word);
+    const end = readWord(line, at, word);
     if (end < 0) return undefined;
     words.push(Buffer.from(word));
     at = end;

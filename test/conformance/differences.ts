@@ -7,7 +7,6 @@
 // - values end at 64 MiB (Redis: 512 MB), so offsets stay below that or above 512 MB;
 // - collections, MULTI, pub/sub, scripts, streams, ACL and TLS are not there yet;
 // - one command has at most 1,048,576 arguments (Redis: 2^31 - 1);
-// - an inline command with a NUL byte is a command (Redis never sees the end of such a line);
 // - SCAN cursors are opaque: a scan is compared as the set of keys of all its pages.
 
 import type { Rule } from "./compare.ts";

@@ -54,6 +54,8 @@ const INLINE: readonly string[] = [
   ":1\r\n",
   "PING\r\r\n",
   "GET none\r\n",
+  "ECHO a\x00b\r\nPING\r\n",
+  "\x00\r\nPING\r\n",
 ];
 
 const FRAMES: readonly string[] = [
@@ -109,6 +111,7 @@ const FRAMES: readonly string[] = [
 
 /** Long enough to pass the 64 KiB that a line may have. */
 const LONG: readonly string[] = [
+  `\x00${`${"A".repeat(1024)}\n`.repeat(100)}`,
   "x".repeat(66_000),
   `${"x".repeat(66_000)}\r\n`,
   `ECHO ${"x".repeat(60_000)}\r\n`,

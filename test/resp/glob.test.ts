@@ -59,3 +59,9 @@ test("needs no more than pattern times text steps", () => {
   expect(matches("a*".repeat(5000) + "b", "a".repeat(20_000))).toBe(false);
   expect(performance.now() - started).toBeLessThan(5000);
 });
+
+test("gives up beyond a thousand stars, as Redis does", () => {
+  const text = Buffer.alloc(1001, "a");
+  expect(matchGlob(Buffer.from("*?".repeat(1000)), text)).toBe(true);
+  expect(matchGlob(Buffer.from("*?".repeat(1001)), text)).toBe(false);
+});
