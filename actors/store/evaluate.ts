@@ -8,23 +8,25 @@ import { ErrorReply, type Reply } from "../../resp/reply.ts";
 import { EntryEncoder } from "../../storage/codec.ts";
 import { DamagedError } from "../../storage/errors.ts";
 import type { Effect, RegionState } from "../../storage/keyspace/effects.ts";
-import { Keyspace, type Missing } from "../../storage/keyspace/keyspace.ts";
+import { Keyspace } from "../../storage/keyspace/keyspace.ts";
 import { Miss } from "../../storage/keyspace/view.ts";
 import { stagingKey } from "../../storage/keys.ts";
 import type { TurnTask } from "../system/turn.ts";
 import { dataIdOfRegion, type AppliedState } from "./apply.ts";
-import { FetchPlan, missingName, type Fetch, type Waiter } from "./fetch.ts";
-import { Locks } from "./locks.ts";
+import { Backlog } from "./backlog.ts";
 import { copyCounters, RegionMemory } from "./memory.ts";
 import { Outbox } from "./outbox.ts";
+import type { EvaluatorHost } from "./evaluator-host.ts";
+import { Parking, type Parked } from "./parking.ts";
+import { Proposals } from "./proposals.ts";
 import type { RegionPorts } from "./region.ts";
 import {
+  refuse,
   storeRestarting,
   unknownOutcome,
   type RegionEvent,
   type RegionExpire,
   type RegionFetched,
-  type RegionFailed,
   type RegionWalked,
   type RegionPropose,
   type RegionRequest,
@@ -42,36 +44,6 @@ const eagerWrites = 64;
 /** Unapplied bytes of a region above which it evaluates nothing: its clients wait. */
 const backlogBytesMax = 16 * 1024 * 1024;
 
-/** Counted over all regions of the store; for INFO and /metrics. */
-export interface EvaluatorCounters {
-  commands: number;
-  entries: number;
-  keyspaceHits: number;
-  keyspaceMisses: number;
-  expiredKeys: number;
-  fetches: number;
-}
-
-/** What the evaluator needs of its replica. */
-export interface EvaluatorHost {
-  readonly regionId: number;
-  readonly lastIndex: number;
-  readonly appliedIndex: number;
-  readonly applied: AppliedState;
-  /** Appends one entry and returns its index. Only while serving. */
-  propose(payload: Buffer): number;
-  /** Reaches the region's own actor. */
-  tellSelf(event: RegionFetched | RegionWalked | RegionFailed): void;
-}
-
-/** A command put aside: for things from the engine, or for its staged fragments. */
-interface Parked extends Waiter {
-  readonly request: RegionRequest;
-  stream: StagedStream | undefined;
-}
-
-const databases = 16;
-
 /** One for all regions: a batch is encoded within one synchronous step. */
 const encoder = new EntryEncoder();
 
@@ -80,22 +52,16 @@ export class Evaluator implements TurnTask {
   readonly #ports: RegionPorts;
   readonly #host: EvaluatorHost;
   readonly #outbox = new Outbox();
-  readonly #locks = new Locks();
+  readonly #proposals = new Proposals();
+  readonly #backlog = new Backlog();
+  readonly #parking: Parking;
   readonly #walks: Walks;
-  readonly #parked = new Set<Parked>();
-  /** Internal proposals that wait for their entry, by index. */
-  readonly #proposals: Array<{ index: number; settle: (error?: string) => void }> = [];
-  #plan = new FetchPlan();
   #queue: RegionEvent[] = [];
   #queuedWrites = 0;
   #blocked: RegionEvent[] = [];
-  #ready: Parked[] = [];
   #deferred = false;
   #serving = false;
   #counters: RegionState | undefined;
-  /** Bytes of entries appended and not yet applied, by index. */
-  readonly #backlog: Array<{ index: number; bytes: number }> = [];
-  #backlogBytes = 0;
   #nowMs = 0;
   /** The batch being evaluated. */
   #keyspace: Keyspace | undefined;
@@ -106,6 +72,7 @@ export class Evaluator implements TurnTask {
     this.#ports = ports;
     this.#host = host;
     this.memory = new RegionMemory(ports.cache, ports.random);
+    this.#parking = new Parking(ports, host, this.memory, () => this.#defer());
     this.#walks = new Walks(
       ports,
       host,
@@ -116,14 +83,13 @@ export class Evaluator implements TurnTask {
 
   /** Something waits until the engine has caught up. */
   get waitsForApply(): boolean {
-    if (this.#walks.isWaiting || this.#backlogBytes > backlogBytesMax / 8) return true;
-    for (const { stream } of this.#parked) if (stream !== undefined) return true;
-    return false;
+    if (this.#walks.isWaiting || this.#backlog.bytes > backlogBytesMax / 8) return true;
+    return this.#parking.streams().next().done !== true;
   }
 
   /** Commands that wait for anything at all. */
   get pending(): number {
-    return this.#queue.length + this.#blocked.length + this.#parked.size + this.#outbox.size;
+    return this.#queue.length + this.#blocked.length + this.#parking.size + this.#outbox.size;
   }
 
   enqueue(event: RegionEvent): void {
@@ -151,37 +117,22 @@ export class Evaluator implements TurnTask {
     this.#outbox.abandon((wrote) =>
       wrote ? new ErrorReply(unknownOutcome(reason)) : new ErrorReply(storeRestarting),
     );
-    for (const { settle } of this.#proposals.splice(0)) settle(unknownOutcome(reason));
+    this.#proposals.abandon(unknownOutcome(reason));
     this.#refuseWaiting();
   }
 
   /** Nothing waits any more: commands that were not appended have certainly not happened. */
   #refuseWaiting(): void {
-    const refusal = new ErrorReply(storeRestarting);
-    const parked = [...this.#parked, ...this.#ready];
-    const waiting = [...this.#blocked, ...this.#queue];
-    this.#parked.clear();
-    this.#ready = [];
+    const waiting: RegionEvent[] = [...this.#parking.clear(), ...this.#blocked, ...this.#queue];
     this.#blocked = [];
     this.#queue = [];
-    for (const { request } of parked) request.settle(refusal);
-    for (const event of waiting) {
-      if (event.type === "region.request") event.settle(refusal);
-      else if (event.type === "region.walk") event.settle({ error: storeRestarting });
-      else if (event.type === "region.propose") event.settle(storeRestarting);
-      else event.settle(storeRestarting);
-    }
+    for (const event of waiting) refuse(event, storeRestarting);
     this.#walks.abandon(storeRestarting);
   }
 
   committed(index: number): void {
     this.#outbox.committed(index);
-    let settled = 0;
-    for (const proposal of this.#proposals) {
-      if (proposal.index > index) break;
-      settled++;
-    }
-    for (const { settle } of this.#proposals.splice(0, settled)) settle();
+    this.#proposals.committed(index);
   }
 
   applied(index: number): void {
@@ -189,45 +140,26 @@ export class Evaluator implements TurnTask {
     this.memory.setDataId(dataIdOfRegion(meta));
     this.memory.uncleared = uncleared;
     this.memory.applied(index);
-    let done = 0;
-    for (const { index: entry, bytes } of this.#backlog) {
-      if (entry > index) break;
-      this.#backlogBytes -= bytes;
-      done++;
-    }
-    this.#backlog.splice(0, done);
+    this.#backlog.applied(index);
     this.#walks.applied(index);
-    for (const parked of this.#parked) {
-      if (parked.stream?.isAppliedAt(index) === true) this.#unpark(parked);
-    }
+    this.#parking.applied(index);
     if (this.#hasWork()) this.#defer();
   }
 
   #hasWork(): boolean {
-    if (this.#queue.length > 0 || this.#ready.length > 0 || this.#blocked.length > 0) return true;
-    for (const parked of this.#parked) if (parked.stream?.isSending === true) return true;
+    if (this.#queue.length > 0 || this.#blocked.length > 0 || this.#parking.hasReady) return true;
+    for (const stream of this.#parking.streams()) if (stream.isSending) return true;
     return false;
   }
 
   /** A slice has come from the engine. */
-  fetched({ fetch, values }: RegionFetched): void {
-    const ready = fetch.deliver(values, (name, record, owners) => {
-      this.memory.fetched(name, fetch, record, !owners.some(isForWrite));
-    });
-    for (const waiter of ready)
-      if (this.#parked.has(waiter as Parked)) this.#unpark(waiter as Parked);
-    if (!fetch.done) this.#read(fetch);
+  fetched(event: RegionFetched): void {
+    this.#parking.fetched(event);
   }
 
   /** A walk's iterator is done. */
   walked({ walk, found }: RegionWalked): void {
     this.#walks.finish(walk, found);
-  }
-
-  #unpark(parked: Parked): void {
-    this.#parked.delete(parked);
-    this.#ready.push(parked);
-    this.#defer();
   }
 
   #defer(): void {
@@ -239,22 +171,19 @@ export class Evaluator implements TurnTask {
   /** The end of a turn: evaluates everything that can be, and appends it. */
   run(): void {
     this.#deferred = false;
-    if (!this.#serving || this.#backlogBytes > backlogBytesMax) return;
+    if (!this.#serving || this.#backlog.bytes > backlogBytesMax) return;
     if (this.#queuedWrites > 0 && this.#queuedWrites < eagerWrites) {
       this.#deferred = this.#ports.handles.journalGate?.waitsFor(this) === true;
       if (this.#deferred) return;
     }
     this.#queuedWrites = 0;
-    const ready = this.#ready;
+    const ready = this.#parking.takeReady();
     const waiting = this.#blocked.length === 0 ? this.#queue : this.#blocked.concat(this.#queue);
-    this.#ready = [];
     this.#blocked = [];
     this.#queue = [];
     let revisited = 0;
     let considered = 0;
     try {
-      if (!this.#locks.isFree) this.#locks.clear();
-      for (const { request } of this.#parked) this.#locks.hold(request);
       for (const parked of ready) {
         revisited++;
         this.#evaluate(parked.request, parked);
@@ -262,28 +191,33 @@ export class Evaluator implements TurnTask {
       for (const event of waiting) {
         considered++;
         // What no longer fits waits as it stands, so that nothing overtakes it.
-        if (this.#backlogBytes > backlogBytesMax) this.#blocked.push(event);
+        if (this.#backlog.bytes > backlogBytesMax) this.#blocked.push(event);
         else this.#consider(event);
       }
       this.#close();
       this.#pumpStreams();
-      if (!this.#plan.isEmpty) this.#startFetch();
+      this.#parking.fetchWanted();
     } catch (error) {
       // A bug of ours: the region fails, and whoever was not reached yet has to hear of it.
-      this.#ready.push(...ready.slice(revisited));
+      this.#parking.putBack(ready.slice(revisited));
       this.#blocked.push(...waiting.slice(considered));
       this.#host.tellSelf({ type: "region.failed", error });
     }
   }
 
   #consider(event: RegionEvent): void {
+    const { locks } = this.#parking;
     switch (event.type) {
       case "region.request":
-        if (!this.#locks.isFree && this.#locks.blocks(event)) this.#block(event);
-        else this.#evaluate(event, undefined);
+        if (!locks.isFree && locks.blocks(event)) {
+          this.#blocked.push(event);
+          this.#parking.holdBack(event, this.#batch());
+        } else {
+          this.#evaluate(event, undefined);
+        }
         break;
       case "region.walk":
-        if (!this.#locks.isFree && this.#locks.blocksSession(event.sessionId)) {
+        if (!locks.isFree && locks.blocksSession(event.sessionId)) {
           this.#blocked.push(event);
         } else {
           this.#close();
@@ -299,36 +233,6 @@ export class Evaluator implements TurnTask {
       default:
         event satisfies never;
     }
-  }
-
-  /** Waits behind an earlier command; what it will need is fetched together with the rest. */
-  #block(request: RegionRequest): void {
-    this.#blocked.push(request);
-    this.#locks.hold(request);
-    for (const missing of this.#missingRecords(request)) this.#plan.want(missing, undefined);
-  }
-
-  /** Whether every key's record is in memory; asking first is cheaper than a throw. */
-  #hasRecords({ keyPositions, args, db }: RegionRequest, keyspace: Keyspace): boolean {
-    for (const position of keyPositions) {
-      const key = args[position];
-      if (key !== undefined && !keyspace.knows(db, key)) return false;
-    }
-    return true;
-  }
-
-  #missingRecords(request: RegionRequest): Missing[] {
-    const keyspace = this.#batch();
-    const slot = keyspace.slotOf(request.db);
-    const missing: Missing[] = [];
-    for (const position of request.keyPositions) {
-      const key = request.args[position];
-      if (key === undefined) continue;
-      const name = key.toString("latin1");
-      // What the batch has written is not in the engine yet: a read would bring something older.
-      if (!keyspace.knows(request.db, key)) missing.push({ type: "record", slot, name, key });
-    }
-    return missing;
   }
 
   #now(): number {
@@ -352,8 +256,8 @@ export class Evaluator implements TurnTask {
     const { memory } = this;
     memory.found = parked?.found;
     memory.readIndex = 0;
-    if (parked === undefined && !this.#hasRecords(request, keyspace)) {
-      this.#park(request, undefined, []);
+    if (parked === undefined && !this.#parking.hasRecords(request, keyspace)) {
+      this.#parking.park(request, undefined, [], keyspace);
       return;
     }
     const isWrite = request.command.flags.includes("write");
@@ -368,7 +272,7 @@ export class Evaluator implements TurnTask {
       reply = request.command.execute(keyspace.view(request.db), request.args);
     } catch (error) {
       keyspace.rollback();
-      if (error instanceof Miss) this.#park(request, parked, keyspace.missing);
+      if (error instanceof Miss) this.#parking.park(request, parked, keyspace.missing, keyspace);
       else request.settle(this.#internalError(request, error));
       return;
     }
@@ -389,6 +293,10 @@ export class Evaluator implements TurnTask {
     }
     if (!isRemoval(request)) {
       counters.commands++;
+      if (!isWrite) {
+        counters.keyspaceHits += keyspace.hits;
+        counters.keyspaceMisses += keyspace.misses;
+      }
       if (keyspace.hidExpired) counters.expiredKeys++;
     }
     const wrote = keyspace.commandBytes > 0;
@@ -414,41 +322,6 @@ export class Evaluator implements TurnTask {
     return new ErrorReply(`ERR internal error in '${request.command.name}': ${reason}`);
   }
 
-  #park(request: RegionRequest, before: Parked | undefined, missing: readonly Missing[]): void {
-    const parked: Parked = before ?? {
-      request,
-      found: new Map(),
-      outstanding: 0,
-      stream: undefined,
-    };
-    this.#parked.add(parked);
-    this.#locks.hold(request);
-    // A command stops at the first record it lacks: bring all its keys at once.
-    const names = new Set<string>();
-    for (const thing of [...missing, ...this.#missingRecords(request)]) {
-      const name = missingName(thing);
-      if (names.has(name)) continue;
-      names.add(name);
-      this.#plan.want(thing, parked);
-    }
-  }
-
-  #startFetch(): void {
-    const fetch = this.#plan.take(
-      dataIdOfRegion(this.#host.applied.meta),
-      this.#ports.positions,
-      (name, of) => this.memory.fetching(name, of),
-    );
-    this.#ports.counters.fetches++;
-    this.#read(fetch);
-  }
-
-  #read(fetch: Fetch): void {
-    this.#ports.handles.engine?.reader.read(fetch.nextKeys(), (values) =>
-      this.#host.tellSelf({ type: "region.fetched", fetch, values }),
-    );
-  }
-
   /** The command's effects do not fit one entry: its chunks go ahead in fragments nobody can see. */
   #stage(request: RegionRequest, parked: Parked | undefined, keyspace: Keyspace): void {
     const spilled = keyspace.commandMetaBytes > commandBytesMax;
@@ -468,16 +341,13 @@ export class Evaluator implements TurnTask {
       }
     }
     const stream = new StagedStream(keyspace.stage(), spilled, stagingKey);
-    const waiting: Parked = parked ?? { request, found: new Map(), outstanding: 0, stream };
-    waiting.stream = stream;
-    this.#parked.add(waiting);
-    this.#locks.hold(request);
+    this.#parking.parkWith(stream, request, parked);
   }
 
   /** Appends the next fragments of staged writes, as long as the engine keeps up. */
   #pumpStreams(): void {
-    for (const { stream } of this.#parked) {
-      while (stream?.isSending === true && this.#backlogBytes < backlogBytesMax / 4) {
+    for (const stream of this.#parking.streams()) {
+      while (stream.isSending && this.#backlog.bytes < backlogBytesMax / 4) {
         encoder.reset(this.#now());
         for (const effect of stream.nextFragment()) encoder.effect(effect);
         stream.sentAt(this.#append());
@@ -487,18 +357,16 @@ export class Evaluator implements TurnTask {
 
   #expire(event: RegionExpire): void {
     const keyspace = this.#batch();
-    const { counters } = this.#ports;
-    const databaseIn = (slot: number): number | undefined => databaseOf(keyspace, slot);
-    const requests = removals(event, databaseIn, (count) => {
-      counters.expiredKeys += count;
+    const requests = removals(event, keyspace, (count) => {
+      this.#ports.counters.expiredKeys += count;
     });
     for (const request of requests) this.#consider(request);
   }
 
-  #proposeEffects({ effects, settle }: RegionPropose): void {
+  #proposeEffects(propose: RegionPropose): void {
     this.#batch();
-    this.#extraEffects.push(...effects);
-    this.#afterClose.push((index) => this.#proposals.push({ index, settle }));
+    this.#extraEffects.push(...propose.effects);
+    this.#afterClose.push((index) => this.#proposals.add(index, propose));
     this.#close();
   }
 
@@ -528,20 +396,8 @@ export class Evaluator implements TurnTask {
     const expected = this.#host.lastIndex + 1;
     const index = this.#host.propose(payload);
     assert.equal(index, expected, "replies were promised this index");
-    this.#backlog.push({ index, bytes: payload.length });
-    this.#backlogBytes += payload.length;
+    this.#backlog.appended(index, payload.length);
     this.#ports.counters.entries++;
     return index;
   }
-}
-
-/** The logical database that lives in a slot; undefined for one that a flush has left. */
-function databaseOf(keyspace: Keyspace, slot: number): number | undefined {
-  for (let db = 0; db < databases; db++) if (keyspace.slotOf(db) === slot) return db;
-  return undefined;
-}
-
-/** What is about to be overwritten need not be cached: its successor will be. */
-function isForWrite(waiter: Waiter): boolean {
-  return (waiter as Parked).request.command.flags.includes("write");
 }

@@ -4,7 +4,7 @@
 import type { Fetch } from "./fetch.ts";
 import type { WalkResult } from "./walk.ts";
 import type { RegionCommand } from "../../resp/command.ts";
-import type { Reply } from "../../resp/reply.ts";
+import { ErrorReply, type Reply } from "../../resp/reply.ts";
 import type { Effect } from "../../storage/keyspace/effects.ts";
 
 /**
@@ -108,3 +108,10 @@ export const storeActors = {
 
 /** The actor a region's replica lives in. */
 export const regionActor = (regionId: number): string => `region.${regionId}`;
+
+/** Answers an event with an error: it has certainly not been executed. */
+export function refuse(event: RegionEvent, message: string): void {
+  if (event.type === "region.request") event.settle(new ErrorReply(message));
+  else if (event.type === "region.walk") event.settle({ error: message });
+  else event.settle(message);
+}

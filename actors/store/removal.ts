@@ -4,11 +4,13 @@
 
 import type { RegionCommand } from "../../resp/command.ts";
 import { ErrorReply, type Reply } from "../../resp/reply.ts";
+import type { Keyspace } from "../../storage/keyspace/keyspace.ts";
 import type { RegionExpire, RegionRequest } from "./protocol.ts";
 
 /** Keys of one request, and about how many bytes they may have: one entry carries it easily. */
 const keysMax = 128;
 const keyBytesMax = 64 * 1024;
+const databases = 16;
 
 /** Replies with how many of its keys are gone. Looking at an expired key removes it. */
 const removal: RegionCommand = {
@@ -57,12 +59,12 @@ class Removal implements RegionRequest {
 export const isRemoval = (request: RegionRequest): boolean => request.command === removal;
 
 /**
- * The requests for what is due; `event.settle` is called when all have been answered. `databaseOf`
- * is undefined for a slot that a flush has left; `onRemoved` hears how many keys are gone.
+ * The requests for what is due, by the slots as `keyspace` has them now; `event.settle` is called
+ * when all have been answered, `onRemoved` hears how many keys are gone.
  */
 export function removals(
   event: RegionExpire,
-  databaseOf: (slot: number) => number | undefined,
+  keyspace: Keyspace,
   onRemoved: (count: number) => void,
 ): RegionRequest[] {
   const requests: RegionRequest[] = [];
@@ -74,7 +76,7 @@ export function removals(
     open--;
     if (open === 0) event.settle(failure);
   };
-  for (const [db, keys] of byDatabase(event, databaseOf)) {
+  for (const [db, keys] of byDatabase(event, keyspace)) {
     for (const slice of slices(keys)) {
       open++;
       requests.push(new Removal(db, slice, -open, settled));
@@ -84,13 +86,10 @@ export function removals(
   return requests;
 }
 
-function byDatabase(
-  event: RegionExpire,
-  databaseOf: (slot: number) => number | undefined,
-): Map<number, Buffer[]> {
+function byDatabase(event: RegionExpire, keyspace: Keyspace): Map<number, Buffer[]> {
   const keys = new Map<number, Buffer[]>();
   for (const { slot, key } of event.due) {
-    const db = databaseOf(slot);
+    const db = databaseOf(keyspace, slot);
     if (db === undefined) continue;
     const before = keys.get(db);
     if (before === undefined) keys.set(db, [key]);
@@ -111,4 +110,10 @@ function* slices(keys: readonly Buffer[]): Generator<Buffer[]> {
     bytes = 0;
   }
   if (slice.length > 0) yield slice;
+}
+
+/** The logical database that lives in a slot; undefined for one that a flush has left. */
+function databaseOf(keyspace: Keyspace, slot: number): number | undefined {
+  for (let db = 0; db < databases; db++) if (keyspace.slotOf(db) === slot) return db;
+  return undefined;
 }

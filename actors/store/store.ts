@@ -11,7 +11,7 @@ import type { Turn } from "../system/turn.ts";
 import { RecordCache } from "./cache.ts";
 import { DataIds } from "./data-ids.ts";
 import { RegionDirectory, type DirectoryEntry } from "./directory.ts";
-import type { EvaluatorCounters } from "./evaluate.ts";
+import type { EvaluatorCounters } from "./evaluator-host.ts";
 import { StoreHandles } from "./handles.ts";
 import type { JournalOpener } from "./log.ts";
 import type { RegionServer } from "./region-server.ts";

@@ -7,7 +7,7 @@ import { metaRangeFrom } from "../../storage/key-ranges.ts";
 import { checkedPhysicalValue, parsePhysicalMetaKey } from "../../storage/keys.ts";
 import type { Engine } from "../../storage/engine.ts";
 import { dataIdOfRegion, type AppliedState } from "./apply.ts";
-import type { EvaluatorHost } from "./evaluate.ts";
+import type { EvaluatorHost } from "./evaluator-host.ts";
 import type { RegionExpire, RegionWalk } from "./protocol.ts";
 import type { RegionPorts } from "./region.ts";
 

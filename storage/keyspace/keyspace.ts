@@ -87,6 +87,9 @@ export class Keyspace implements ChunkStore {
   readonly #positions: KeyPositions;
   readonly #batch: Batch;
   readonly #views: KeyspaceView[] = [];
+  /** Keys that the command since `begin` looked for, found and not found. */
+  hits = 0;
+  misses = 0;
   /** The command since `begin` saw a record that this batch wrote. */
   readBatch = false;
   #nameOf: Buffer = emptyValue;
@@ -153,6 +156,8 @@ export class Keyspace implements ChunkStore {
   begin(staged?: StagedWrite): void {
     if (this.missing.length > 0) this.missing = [];
     this.readBatch = false;
+    this.hits = 0;
+    this.misses = 0;
     this.#batch.mark(staged);
   }
 
@@ -244,12 +249,17 @@ export class Keyspace implements ChunkStore {
     } else {
       this.readBatch = true;
     }
-    if (record === null) return undefined;
+    if (record === null) {
+      this.misses++;
+      return undefined;
+    }
     if (record.expireAtMs !== 0 && record.expireAtMs <= this.nowMs) {
       this.#batch.hidExpired = true;
       this.drop(db, key, record);
+      this.misses++;
       return undefined;
     }
+    this.hits++;
     return record;
   }
 

@@ -1,0 +1,27 @@
+// What an evaluator needs of its replica, and what it counts: the seam between `region.ts`, which
+// owns the log, and the files that evaluate, park and walk.
+
+import type { AppliedState } from "./apply.ts";
+import type { RegionFailed, RegionFetched, RegionWalked } from "./protocol.ts";
+
+/** Counted over all regions of the store; for INFO and /metrics. */
+export interface EvaluatorCounters {
+  commands: number;
+  entries: number;
+  keyspaceHits: number;
+  keyspaceMisses: number;
+  expiredKeys: number;
+  fetches: number;
+}
+
+/** What the evaluator needs of its replica. */
+export interface EvaluatorHost {
+  readonly regionId: number;
+  readonly lastIndex: number;
+  readonly appliedIndex: number;
+  readonly applied: AppliedState;
+  /** Appends one entry and returns its index. Only while serving. */
+  propose(payload: Buffer): number;
+  /** Reaches the region's own actor. */
+  tellSelf(event: RegionFetched | RegionWalked | RegionFailed): void;
+}
