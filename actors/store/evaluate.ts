@@ -114,9 +114,8 @@ export class Evaluator implements TurnTask {
   /** Not the leader any more: what was appended may or may not survive. */
   pause(reason: string): void {
     this.#serving = false;
-    this.#outbox.abandon((wrote) =>
-      wrote ? new ErrorReply(unknownOutcome(reason)) : new ErrorReply(storeRestarting),
-    );
+    const fate = (wrote: boolean): string => (wrote ? unknownOutcome(reason) : storeRestarting);
+    this.#outbox.abandon((wrote) => new ErrorReply(fate(wrote)));
     this.#proposals.abandon(unknownOutcome(reason));
     this.#refuseWaiting();
   }
@@ -246,8 +245,7 @@ export class Evaluator implements TurnTask {
     if (this.#keyspace !== undefined) return this.#keyspace;
     assert(this.#counters !== undefined, "a serving region has counters");
     const { positions } = this.#ports;
-    this.#keyspace = new Keyspace(this.memory, positions, this.#counters, this.#now());
-    return this.#keyspace;
+    return (this.#keyspace = new Keyspace(this.memory, positions, this.#counters, this.#now()));
   }
 
   #evaluate(request: RegionRequest, parked: Parked | undefined): void {
@@ -356,8 +354,7 @@ export class Evaluator implements TurnTask {
   }
 
   #expire(event: RegionExpire): void {
-    const keyspace = this.#batch();
-    const requests = removals(event, keyspace, (count) => {
+    const requests = removals(event, this.#batch(), (count) => {
       this.#ports.counters.expiredKeys += count;
     });
     for (const request of requests) this.#consider(request);
