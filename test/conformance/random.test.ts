@@ -3,7 +3,7 @@
 // the shortest sequence. CONFORMANCE_SEED repeats a run, CONFORMANCE_RUNS sets its length.
 
 import * as fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startRedis, startSpire, type Peer } from "./peers.ts";
 import { longSequences, LOOK, sequences } from "./random-commands.ts";
 import { mismatches, report, type Protocol } from "./run.ts";
@@ -17,9 +17,15 @@ const LIMIT_MS = 14_000;
 
 let redis: Peer;
 let spire: Peer;
+let underWay: Promise<unknown> | undefined;
 
 beforeAll(async () => {
   [redis, spire] = await Promise.all([startRedis(), startSpire()]);
+});
+
+// The time limit leaves the last sequence running; the next test must not meet its commands.
+afterEach(async () => {
+  await underWay?.catch(() => undefined);
 });
 
 afterAll(async () => {
@@ -34,8 +40,9 @@ describe.each<Protocol>([2, 3])("in RESP%i", (protocol) => {
     console.log(`CONFORMANCE_SEED=${SEED} CONFORMANCE_RUNS=${RUNS} (RESP${protocol}, ${kind})`);
     const property = fc.asyncProperty(arbitrary, async (commands) => {
       const steps = [...commands, ...LOOK];
-      const found = await mismatches([redis, spire], protocol, [{ title: "random", steps }]);
-      expect(report(found)).toBe("");
+      const run = mismatches([redis, spire], protocol, [{ title: "random", steps }]);
+      underWay = run;
+      expect(report(await run)).toBe("");
     });
     await fc.assert(property, {
       seed: SEED,
