@@ -79,10 +79,7 @@ class SharedJournal implements Journal {
   #abandonRollOver: ((reason: Error) => void) | undefined;
   #compacted = false;
 
-  #groups = 0;
-  #records = 0;
-  #bytes = 0;
-  #lastWriteSeconds = 0;
+  readonly #counters = { groupsTotal: 0, recordsTotal: 0, bytesTotal: 0, lastWriteSeconds: 0 };
 
   constructor(disk: Disk, options: JournalOptions, timers: JournalTimers, recovery: Recovery) {
     this.#disk = disk;
@@ -259,12 +256,9 @@ class SharedJournal implements Journal {
     let fileBytes = this.#next.fileBytes;
     for (const file of this.#files) fileBytes += file.size;
     return {
-      groupsTotal: this.#groups,
-      recordsTotal: this.#records,
-      bytesTotal: this.#bytes,
+      ...this.#counters,
       rollOversTotal: this.#rollOver.rolled,
       fileBytes,
-      lastWriteSeconds: this.#lastWriteSeconds,
     };
   }
 
@@ -321,7 +315,7 @@ class SharedJournal implements Journal {
     file.handle.writeSync(bytes, file.position).then(
       () => {
         if (this.#stopped) return;
-        this.#lastWriteSeconds = (performance.now() - startedAt) / 1000;
+        this.#counters.lastWriteSeconds = (performance.now() - startedAt) / 1000;
         const callbacks = this.#landed(file, bytes.length);
         this.#startWanted();
         for (const onDurable of callbacks) onDurable();
@@ -337,9 +331,9 @@ class SharedJournal implements Journal {
     const callbacks = this.#queue.land();
     file.position += length;
     file.size = Math.max(file.size, file.position);
-    this.#groups++;
-    this.#records += this.#queue.durableLsn - before;
-    this.#bytes += length;
+    this.#counters.groupsTotal++;
+    this.#counters.recordsTotal += this.#queue.durableLsn - before;
+    this.#counters.bytesTotal += length;
     return callbacks;
   }
 
