@@ -38,8 +38,8 @@ export class RecordCache {
 
   /** A prefix for cache keys that nobody has had: what was cached under another is not found. */
   freshPrefix(): string {
-    const number = ++this.#prefixes;
-    return String.fromCharCode(number >>> 16, number & 0xffff);
+    // Latin-1 on purpose: one wider character would double the bytes of every key.
+    return `${(++this.#prefixes).toString(36)}:`;
   }
 
   delete(key: string): void {

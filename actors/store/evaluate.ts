@@ -12,7 +12,7 @@ import { Keyspace } from "../../storage/keyspace/keyspace.ts";
 import { Miss } from "../../storage/keyspace/view.ts";
 import { stagingKey } from "../../storage/keys.ts";
 import type { TurnTask } from "../system/turn.ts";
-import { dataIdOfRegion, type AppliedState } from "./apply.ts";
+import type { AppliedState } from "./apply.ts";
 import { Backlog } from "./backlog.ts";
 import { copyCounters, RegionMemory } from "./memory.ts";
 import { Outbox } from "./outbox.ts";
@@ -105,7 +105,7 @@ export class Evaluator implements TurnTask {
     this.#serving = true;
     this.#counters = copyCounters(applied.counters);
     this.#nowMs = applied.counters.maxNowMs;
-    this.memory.reset(dataIdOfRegion(applied.meta), this.#host.appliedIndex);
+    this.memory.reset(this.#host.appliedIndex);
     this.memory.uncleared = applied.uncleared;
     this.#outbox.committed(this.#host.appliedIndex);
     this.#defer();
@@ -135,9 +135,7 @@ export class Evaluator implements TurnTask {
   }
 
   applied(index: number): void {
-    const { meta, uncleared } = this.#host.applied;
-    this.memory.setDataId(dataIdOfRegion(meta));
-    this.memory.uncleared = uncleared;
+    this.memory.uncleared = this.#host.applied.uncleared;
     this.memory.applied(index);
     this.#backlog.applied(index);
     this.#walks.applied(index);

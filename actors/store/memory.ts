@@ -24,7 +24,6 @@ export class RegionMemory implements RecordSource {
   uncleared: ReadonlySet<number> = new Set();
   /** Slots that an entry at this index leaves once it is applied. */
   readonly #leftSlots = new Map<number, number>();
-  #dataId = 0;
   #prefixes: string[] = [];
   #appliedIndex = 0;
   /** A flush of everything at this index hides all below it. */
@@ -40,7 +39,7 @@ export class RegionMemory implements RecordSource {
   }
 
   /** Starts from the applied state alone. */
-  reset(dataId: number, appliedIndex: number): void {
+  reset(appliedIndex: number): void {
     this.#records.clear();
     this.#chunks.clear();
     this.#tickets.clear();
@@ -48,14 +47,6 @@ export class RegionMemory implements RecordSource {
     this.#flushIndex = 0;
     this.#appliedIndex = appliedIndex;
     // What an earlier incarnation cached may have been overtaken by what it never saw applied.
-    this.#prefixes = [];
-    this.#dataId = dataId;
-  }
-
-  /** The dataId of what the engine holds; a flush changes it. */
-  setDataId(dataId: number): void {
-    if (dataId === this.#dataId) return;
-    this.#dataId = dataId;
     this.#prefixes = [];
   }
 
@@ -70,7 +61,7 @@ export class RegionMemory implements RecordSource {
   }
 
   peek(slot: number, name: string): KeyRecord | null | undefined {
-    const key = recordName(slot, name);
+    const key = this.#prefix(slot) + name;
     if (this.#records.size > 0) {
       const newer = this.#records.get(key);
       if (newer !== undefined) {
@@ -82,9 +73,9 @@ export class RegionMemory implements RecordSource {
       if (this.#flushIndex > this.readIndex) this.readIndex = this.#flushIndex;
       return null;
     }
-    const brought = this.found?.get(key);
+    const brought = this.found?.get(recordName(slot, name));
     if (brought !== undefined) return brought as KeyRecord | null;
-    return this.#cache.get(this.#prefix(slot) + key);
+    return this.#cache.get(key);
   }
 
   peekChunk(_position: number, oid: number, chunkNo: number): Buffer | null | undefined {
@@ -104,6 +95,7 @@ export class RegionMemory implements RecordSource {
       this.#records.clear();
       this.#chunks.clear();
       this.#tickets.clear();
+      this.#prefixes = [];
       this.#flushIndex = index;
       break;
     }
@@ -113,9 +105,8 @@ export class RegionMemory implements RecordSource {
     }
     keyspace.visit(
       (slot, name, record) => {
-        const key = recordName(slot, name);
-        this.#records.set(key, record, index);
-        if (this.#tickets.size > 0) this.#tickets.delete(key);
+        this.#records.set(this.#prefix(slot) + name, record, index);
+        if (this.#tickets.size > 0) this.#tickets.delete(recordName(slot, name));
       },
       (oid, chunkNo, bytes) => this.#chunks.set(chunkName(oid, chunkNo), bytes, index),
     );
@@ -124,9 +115,7 @@ export class RegionMemory implements RecordSource {
   /** The engine holds everything up to `index`: it leaves the overlay for the cache. */
   applied(index: number): void {
     this.#appliedIndex = index;
-    this.#records.applied(index, (key, record) => {
-      this.#cache.set(this.#prefix(key.charCodeAt(0)) + key, record);
-    });
+    this.#records.applied(index, (key, record) => this.#cache.set(key, record));
     this.#chunks.applied(index, () => {});
     for (const [slot, left] of this.#leftSlots) if (left <= index) this.#leftSlots.delete(slot);
   }
@@ -137,7 +126,7 @@ export class RegionMemory implements RecordSource {
    */
   fetching(name: string, fetch: Fetch): void {
     const isBehind = this.#flushIndex > this.#appliedIndex || this.#leftSlots.size > 0;
-    if (isBehind || this.#records.get(name) !== undefined) return;
+    if (isBehind || this.#records.get(this.#keyOf(name)) !== undefined) return;
     this.#tickets.set(name, fetch);
   }
 
@@ -145,10 +134,15 @@ export class RegionMemory implements RecordSource {
   fetched(name: string, fetch: Fetch, record: KeyRecord | null, isKept: boolean): void {
     if (this.#tickets.get(name) !== fetch) return;
     this.#tickets.delete(name);
-    if (isKept) this.#cache.set(this.#prefix(name.charCodeAt(0)) + name, record);
+    if (isKept) this.#cache.set(this.#keyOf(name), record);
   }
 
-  /** Cache keys name one use of one slot of one dataId, so that no flush has to look for them. */
+  /** The key in overlay and cache of what a fetch calls by slot and name. */
+  #keyOf(name: string): string {
+    return this.#prefix(name.charCodeAt(0)) + name.slice(1);
+  }
+
+  /** Keys here name one use of one slot of one dataId, so that no flush has to look for them. */
   #prefix(slot: number): string {
     return (this.#prefixes[slot] ??= this.#cache.freshPrefix());
   }
