@@ -60,10 +60,19 @@ class GroupCommit implements TurnTask, JournalGate {
     return true;
   }
 
+  /**
+   * The replies of the group leave first, in this turn; who waited is evaluated in the next one,
+   * together with what those clients send meanwhile.
+   */
   #landed(): void {
     if (this.#waiting.length === 0) return;
-    for (const task of this.#waiting) this.#turn.defer("evaluate", task);
+    const waiting = this.#waiting;
     this.#waiting = [];
+    this.#turn.defer("reply", {
+      run: () => {
+        for (const task of waiting) this.#turn.defer("evaluate", task);
+      },
+    });
   }
 }
 
