@@ -66,6 +66,8 @@ class Expiry {
       found = false;
       for (const entry of this.#input.directory.all()) {
         if (this.#stopped) return;
+        // Asked here, not behind the await: an idle store looks ten times a second.
+        if ((entry.region?.nextExpiryMs ?? Infinity) > this.#input.clock.wallMs()) continue;
         if (await this.#slice(entry, cursors)) found = true;
       }
     }

@@ -133,6 +133,11 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     return this.#serving;
   }
 
+  /** No key of the region expires before this instant, Unix ms; Infinity while it does not serve. */
+  get nextExpiryMs(): number {
+    return this.#serving ? this.applied.nextExpiryMs : Infinity;
+  }
+
   /** True when this incarnation is over. */
   get ended(): boolean {
     return this.#abandoned;
