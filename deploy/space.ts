@@ -4,7 +4,7 @@
 
 import { statfs, statfsSync, type StatsFs } from "node:fs";
 
-const pollMs = 1000;
+const pollMs = 250;
 /** Once low, this much more than the reserve must be free: no flapping at the edge. */
 const resumeFactor = 1.1;
 
