@@ -5,6 +5,9 @@
 import { statfs, statfsSync, type StatsFs } from "node:fs";
 
 const pollMs = 250;
+/** Near the reserve it is looked at as often as this fast a writer asks for, bytes per ms. */
+const fillBytesPerMs = 4 * 1024 * 1024;
+const busyPollMs = 10;
 /** Once low, this much more than the reserve must be free: no flapping at the edge. */
 const resumeFactor = 1.1;
 
@@ -35,7 +38,11 @@ export function watchSpace(
   const ask = (): void => {
     statfs(folder, (error, stats) => {
       if (error === null) judge(freeOf(stats));
-      setTimeout(ask, pollMs).unref();
+      const headroomBytes = error === null ? freeOf(stats) - reserveBytes : Infinity;
+      const untilFullMs = watch.isLow
+        ? pollMs
+        : Math.max(busyPollMs, headroomBytes / fillBytesPerMs);
+      setTimeout(ask, Math.min(pollMs, untilFullMs)).unref();
     });
   };
   judge(freeOf(statfsSync(folder)));
