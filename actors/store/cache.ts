@@ -42,14 +42,6 @@ export class RecordCache {
     return `${(++this.#prefixes).toString(36)}:`;
   }
 
-  delete(key: string): void {
-    this.#entries.delete(key);
-  }
-
-  clear(): void {
-    this.#entries.clear();
-  }
-
   /** Bytes accounted for now. */
   get bytes(): number {
     return this.#entries.calculatedSize;
