@@ -6,7 +6,10 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 
-const servers = [{ program: "redis-server", apt: "redis-server", elsewhere: "brew install redis" }];
+const servers = [
+  { program: "redis-server", apt: "redis-server", elsewhere: "brew install redis" },
+  { program: "nats-server", apt: "nats-server", elsewhere: "brew install nats-server" },
+];
 
 const isInstalled = (program) =>
   (process.env.PATH ?? "").split(":").some((folder) => existsSync(`${folder}/${program}`));
