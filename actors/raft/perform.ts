@@ -1,21 +1,40 @@
 // The only file of the room that acts: one case per effect of the core, in the order the core gave
 // them. What acting means on this node (journal, mailboxes, state machine) is behind the ports.
 
-import type { PersistToken, RaftEffect, RaftMessage, Role } from "./protocol.ts";
 import type { HardState, LogEntry } from "../../storage/journal/types.ts";
+import type { Peer } from "../../storage/local-records.ts";
+import type {
+  LogPosition,
+  Membership,
+  PersistToken,
+  RaftEffect,
+  RaftMessage,
+  Role,
+} from "./protocol.ts";
+
+type SendEntries = Extract<RaftEffect, { type: "sendEntries" }>;
 
 /** What a replica's shell can do for its core. */
 export interface ReplicaPorts {
-  /** Makes it durable, then steps `raft.persisted` with the token. */
+  /** Makes it durable, in the order of the calls, then steps `raft.persisted` with the token. */
   persist(
     hardState: HardState | undefined,
     entries: readonly LogEntry[],
     token: PersistToken,
+    reset: LogPosition | undefined,
   ): void;
   /** Hands a message to the transport; it may be lost. */
   send(message: RaftMessage): void;
+  /** Sends an append with these entries of the own log; dropped when they cannot be read any more. */
+  sendEntries(effect: SendEntries): void;
+  /** Streams the applied state to a peer, then steps `raft.snapshotSent`. */
+  sendSnapshot(to: number, term: number): void;
+  /** Entries from here on are gone from the log. */
+  truncate(from: number): void;
   /** Entries (from, to] are committed: release what waited for them and apply them. */
   commit(from: number, to: number): void;
+  /** Another membership is in force, by the entry at `index` (not committed yet, or restored). */
+  changeMembership(membership: Membership, peers: readonly Peer[], index: number): void;
   /** The role changed: forget what only the old one knew. */
   changeRole(role: Role, term: number, leader: number): void;
 }
@@ -25,13 +44,25 @@ export function perform(effects: readonly RaftEffect[], ports: ReplicaPorts): vo
   for (const effect of effects) {
     switch (effect.type) {
       case "persist":
-        ports.persist(effect.hardState, effect.entries, effect.token);
+        ports.persist(effect.hardState, effect.entries, effect.token, effect.reset);
         break;
       case "send":
         ports.send(effect.message);
         break;
+      case "sendEntries":
+        ports.sendEntries(effect);
+        break;
+      case "sendSnapshot":
+        ports.sendSnapshot(effect.to, effect.term);
+        break;
+      case "truncate":
+        ports.truncate(effect.from);
+        break;
       case "commit":
         ports.commit(effect.from, effect.to);
+        break;
+      case "membership":
+        ports.changeMembership(effect.membership, effect.peers, effect.index);
         break;
       case "role":
         ports.changeRole(effect.role, effect.term, effect.leader);

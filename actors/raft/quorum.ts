@@ -12,13 +12,22 @@ export function hasMajority(voters: readonly number[], granted: ReadonlySet<numb
   return count >= majority(voters);
 }
 
-/** The highest index that a majority of voters has durable; a voter not in `matched` has nothing. */
-export function quorumIndex(
+/**
+ * The highest number that a majority of voters has reached: an index that is durable, an instant or
+ * a round that is acknowledged. `reached` says how far one voter is.
+ */
+export function quorumValue(
   voters: readonly number[],
-  matched: ReadonlyMap<number, number>,
+  reached: (voter: number) => number,
 ): number {
-  // The one-voter group is every region of a single node: no sort on its hot path.
-  if (voters.length === 1) return matched.get(voters[0] ?? 0) ?? 0;
-  const indexes = voters.map((voter) => matched.get(voter) ?? 0).toSorted((a, b) => b - a);
-  return indexes[majority(voters) - 1] ?? 0;
+  const [a = 0, b = 0, c = 0] = voters;
+  // The sizes of nearly every group, without a sort on their hot path.
+  if (voters.length === 1) return reached(a);
+  if (voters.length === 3) return middle(reached(a), reached(b), reached(c));
+  const values = voters.map(reached).toSorted((x, y) => y - x);
+  return values[majority(voters) - 1] ?? 0;
+}
+
+function middle(x: number, y: number, z: number): number {
+  return Math.max(Math.min(x, y), Math.min(Math.max(x, y), z));
 }

@@ -2,8 +2,11 @@
 // this room. One sentence per field says what always holds.
 
 import type { HardState } from "../../storage/journal/types.ts";
+import type { Peer } from "../../storage/local-records.ts";
 import { LogView } from "./log-view.ts";
+import { decodeMembership, type MembershipAt } from "./membership.ts";
 import type { Membership, RaftEffect, RaftMessage, Role } from "./protocol.ts";
+import { newProgress, type Progress } from "./progress.ts";
 
 /** The shortest time a follower keeps faith with a leader, ms (`electionTimeoutMs` lies above it). */
 export const minElectionTimeoutMs = 1500;
@@ -11,19 +14,54 @@ export const minElectionTimeoutMs = 1500;
 /** What a replica starts from: its durable past and the instant it starts. */
 export interface ReplicaStart {
   readonly replicaId: number;
+  /** As of `appliedIndex` at the latest, and the index of its entry (0 = since it was created). */
   readonly membership: Membership;
+  readonly membershipIndex: number;
+  readonly peers: readonly Peer[];
   readonly hardState: HardState;
-  /** Applied, hence committed, up to here. */
+  /** Where the log as the core sees it begins; nothing at or below is sent to anybody. */
+  readonly prevIndex: number;
+  readonly prevTerm: number;
+  /** Applied, hence committed, up to here; prevIndex or above. */
   readonly appliedIndex: number;
-  readonly appliedTerm: number;
-  /** Entries behind the applied position that the log still holds, oldest first: their terms. */
-  readonly terms: readonly number[];
+  /** The log's entries behind `prevIndex`, oldest first. */
+  readonly entries: readonly StartEntry[];
   readonly nowMs: number;
+}
+
+/** What the core has to know of an entry that it starts with. */
+export interface StartEntry {
+  readonly term: number;
+  /** Of its payload. */
+  readonly bytes: number;
+  /** The payload itself when it is a change of membership (kind 2). */
+  readonly membership?: Buffer;
+}
+
+/** An acknowledgement that waits until what it speaks of is durable. */
+export interface PendingAck {
+  /** The log agrees with the leader's up to here. */
+  readonly index: number;
+  /** The newest of the appends. */
+  readonly sentAtMs: number;
+}
+
+/** A leadership being handed over. */
+export interface Transfer {
+  readonly to: number;
+  readonly startedAtMs: number;
 }
 
 export interface RaftState {
   readonly replicaId: number;
+  /** The newest in the log, committed or not. */
   membership: Membership;
+  /** Index of its entry; above `commitIndex` = a change is under way. */
+  membershipIndex: number;
+  /** Where its members live, as its entry says. */
+  peers: readonly Peer[];
+  /** Those before it that a truncation could bring back, oldest first. */
+  readonly olderMemberships: MembershipAt[];
   role: Role;
   /** Never decreases; durable before anyone sees it. */
   term: number;
@@ -40,27 +78,52 @@ export interface RaftState {
   durableIndex: number;
   /** Index of the no-op this leader opened its term with; 0 while not leading. */
   noopIndex: number;
-  /** Goes up with every change of role or term: names the incarnation a persist belongs to. */
+  /** Goes up with every change of role, term or leader: names the incarnation a persist belongs to. */
   roleEpoch: number;
+  /** `roleEpoch` of the last truncation: what was queued before it proves nothing about the log now. */
+  truncatedEpoch: number;
   /** Who granted in the current (pre-)election. */
   readonly granted: Set<number>;
-  /** Leader: highest durable index per voter, itself included. */
-  readonly matched: Map<number, number>;
-  /** When this replica last heard a leader, granted a vote or started, monotonic ms. */
+  /** Whether the current election was asked for by the leader. */
+  isTransferElection: boolean;
+  /** Leader: what is known of every other replica. */
+  readonly progress: Map<number, Progress>;
+  /** When this replica last heard its leader, or started: it votes for nobody else for `minElectionTimeoutMs`. */
   heardAtMs: number;
+  /** From when it counts the time until it stands for election, monotonic ms. */
+  waitsFromMs: number;
   /** Term and vote as the disk is known to hold them; behind `term` and `vote` while a write is under way. */
   durableHardState: HardState;
   /** Vote reply that waits until the vote is durable. */
   pendingVote: RaftMessage | undefined;
+  /** Follower: `roleEpoch` in which an append came, so that the leader knows how far this log agrees. */
+  probedEpoch: number;
+  /** Follower: the append that is to be acknowledged once it is durable. */
+  pendingAck: PendingAck | undefined;
+  /** Leader: a hand-over under way. */
+  transfer: Transfer | undefined;
+  /** Leader: timeout.now was sent in this term, so its lease is void to the end of it (`safety.md` 18). */
+  isLeaseForfeited: boolean;
 }
 
 /** A follower as it stands after start; it takes part in nothing until it is stepped. */
 export function startState(start: ReplicaStart): RaftState {
-  const log = new LogView(start.appliedIndex, start.appliedTerm);
-  for (const term of start.terms) log.append(term, 1);
+  const log = new LogView(start.prevIndex, start.prevTerm);
+  const memberships: MembershipAt[] = [
+    { index: start.membershipIndex, membership: start.membership, peers: start.peers },
+  ];
+  for (const { term, bytes, membership } of start.entries) {
+    log.append(term, bytes);
+    if (membership === undefined || log.lastIndex <= start.membershipIndex) continue;
+    memberships.push({ index: log.lastIndex, ...decodeMembership(membership) });
+  }
+  const { membership, peers, index } = memberships.pop() as MembershipAt;
   return {
     replicaId: start.replicaId,
-    membership: start.membership,
+    membership,
+    membershipIndex: index,
+    peers,
+    olderMemberships: memberships,
     role: "follower",
     term: start.hardState.term,
     vote: start.hardState.vote,
@@ -71,21 +134,33 @@ export function startState(start: ReplicaStart): RaftState {
     durableIndex: log.lastIndex,
     noopIndex: 0,
     roleEpoch: 0,
+    truncatedEpoch: 0,
     granted: new Set(),
-    matched: new Map(),
+    isTransferElection: false,
+    progress: new Map(),
+    // It may have promised before it stopped: it behaves as if it had just heard a leader.
     heardAtMs: start.nowMs,
+    waitsFromMs: start.nowMs,
     durableHardState: start.hardState,
     pendingVote: undefined,
+    probedEpoch: -1,
+    pendingAck: undefined,
+    transfer: undefined,
+    isLeaseForfeited: false,
   };
 }
 
-/** True when no other voter was ever named: nobody can hold a promise of this replica (`safety.md` 17). */
-export function isAlone(state: RaftState): boolean {
-  return state.membership.voters.length === 1 && state.membership.voters[0] === state.replicaId;
+/**
+ * True when no other voter was ever named: nobody can hold a promise of this replica. A group that
+ * shrank to one voter is another matter (`safety.md` 17).
+ */
+export function isAlone(state: Readonly<RaftState>): boolean {
+  const { voters } = state.membership;
+  return voters.length === 1 && voters[0] === state.replicaId && state.membershipIndex === 0;
 }
 
 /** False while term or vote are on their way to the disk: until then nobody may see them. */
-export function isVoteDurable({ durableHardState, term, vote }: RaftState): boolean {
+export function isVoteDurable({ durableHardState, term, vote }: Readonly<RaftState>): boolean {
   return durableHardState.term === term && durableHardState.vote === vote;
 }
 
@@ -105,10 +180,34 @@ export function becomeRole(
   state.leader = leader;
   state.roleEpoch++;
   state.granted.clear();
-  state.matched.clear();
+  state.progress.clear();
   state.noopIndex = 0;
   state.pendingVote = undefined;
+  state.pendingAck = undefined;
+  state.transfer = undefined;
+  state.isLeaseForfeited = false;
   effects.push({ type: "role", role, term: state.term, leader });
+}
+
+/** Follows into a newer term that somebody showed; who leads it is not known. */
+export function adoptTerm(
+  state: RaftState,
+  term: number,
+  nowMs: number,
+  effects: RaftEffect[],
+): void {
+  // A leader has not waited for anybody; it does not stand again at once.
+  if (state.role === "leader") state.waitsFromMs = nowMs;
+  becomeRole(state, "follower", term, 0, effects);
+  persistVote(state, effects);
+}
+
+/** A new leader knows nothing yet of the others. */
+export function startProgress(state: RaftState, nowMs: number): void {
+  const { voters, learners } = state.membership;
+  for (const peer of [...voters, ...learners]) {
+    if (peer !== state.replicaId) state.progress.set(peer, newProgress(state.log.lastIndex, nowMs));
+  }
 }
 
 /** Asks for term and vote to become durable; what shows them waits for `raft.persisted`. */
@@ -117,6 +216,7 @@ export function persistVote(state: RaftState, effects: RaftEffect[]): void {
   effects.push({
     type: "persist",
     hardState,
+    reset: undefined,
     entries: [],
     token: {
       roleEpoch: state.roleEpoch,
