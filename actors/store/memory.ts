@@ -5,9 +5,12 @@
 import type { RegionState } from "../../storage/keyspace/effects.ts";
 import type { Keyspace, RecordSource } from "../../storage/keyspace/keyspace.ts";
 import type { KeyRecord } from "../../storage/keyspace/records.ts";
-import type { RecordCache } from "./cache.ts";
+import type { CachedRecord, RecordCache, RecordTable } from "./cache.ts";
 import { chunkName, recordName, type Fetch, type Found } from "./fetch.ts";
 import { Overlay } from "./overlay.ts";
+
+/** Applied entries of the list of pending ones are given back when this many have gathered. */
+const forgottenMax = 4096;
 
 export class RegionMemory implements RecordSource {
   /** What the command being run was brought from the engine. */
@@ -16,7 +19,12 @@ export class RegionMemory implements RecordSource {
   readIndex = 0;
   readonly #cache: RecordCache;
   readonly #random: () => number;
-  readonly #records = new Overlay<KeyRecord | null>();
+  /** By slot; a flush replaces them. */
+  #tables: Array<RecordTable | undefined> = [];
+  /** Entries of the tables that are not applied, in order of the index that made them so. */
+  #pending: CachedRecord[] = [];
+  #pendingIndexes: number[] = [];
+  #pendingHead = 0;
   readonly #chunks = new Overlay<Buffer>();
   /** Which fetch may cache a record; a write of it or any flush voids that (`safety.md` 22). */
   readonly #tickets = new Map<string, Fetch>();
@@ -24,7 +32,6 @@ export class RegionMemory implements RecordSource {
   uncleared: ReadonlySet<number> = new Set();
   /** Slots that an entry at this index leaves once it is applied. */
   readonly #leftSlots = new Map<number, number>();
-  #prefixes: string[] = [];
   #appliedIndex = 0;
   /** A flush of everything at this index hides all below it. */
   #flushIndex = 0;
@@ -40,14 +47,26 @@ export class RegionMemory implements RecordSource {
 
   /** Starts from the applied state alone. */
   reset(appliedIndex: number): void {
-    this.#records.clear();
-    this.#chunks.clear();
-    this.#tickets.clear();
+    // What an earlier incarnation cached may have been overtaken by what it never saw applied.
+    this.#forgetRecords();
     this.#leftSlots.clear();
     this.#flushIndex = 0;
     this.#appliedIndex = appliedIndex;
-    // What an earlier incarnation cached may have been overtaken by what it never saw applied.
-    this.#prefixes = [];
+  }
+
+  /** Nobody evaluates here any more: the cache has the room. */
+  forget(): void {
+    this.#forgetRecords();
+  }
+
+  #forgetRecords(): void {
+    for (const table of this.#tables) table?.drop();
+    this.#tables = [];
+    this.#pending = [];
+    this.#pendingIndexes = [];
+    this.#pendingHead = 0;
+    this.#chunks.clear();
+    this.#tickets.clear();
   }
 
   slotIsClean(slot: number): boolean {
@@ -57,25 +76,21 @@ export class RegionMemory implements RecordSource {
   /** The sweeper has cleared it: nothing cached of its former use may be found again. */
   slotCleared(slot: number): void {
     this.#tickets.clear();
-    this.#prefixes[slot] = this.#cache.freshPrefix();
+    this.#tables[slot]?.drop();
+    this.#tables[slot] = undefined;
   }
 
   peek(slot: number, name: string): KeyRecord | null | undefined {
-    const key = this.#prefix(slot) + name;
-    if (this.#records.size > 0) {
-      const newer = this.#records.get(key);
-      if (newer !== undefined) {
-        if (newer.index > this.readIndex) this.readIndex = newer.index;
-        return newer.value;
-      }
+    const entry = this.#tables[slot]?.get(name);
+    if (entry !== undefined) {
+      if (entry.index > this.readIndex) this.readIndex = entry.index;
+      return entry.record;
     }
     if (this.#flushIndex > this.#appliedIndex) {
       if (this.#flushIndex > this.readIndex) this.readIndex = this.#flushIndex;
       return null;
     }
-    const brought = this.found?.get(recordName(slot, name));
-    if (brought !== undefined) return brought as KeyRecord | null;
-    return this.#cache.get(key);
+    return this.found?.get(recordName(slot, name)) as KeyRecord | null | undefined;
   }
 
   peekChunk(_position: number, oid: number, chunkNo: number): Buffer | null | undefined {
@@ -92,10 +107,7 @@ export class RegionMemory implements RecordSource {
   appended(keyspace: Keyspace, index: number): void {
     for (const effect of keyspace.effects) {
       if (effect.type !== "flushAll") continue;
-      this.#records.clear();
-      this.#chunks.clear();
-      this.#tickets.clear();
-      this.#prefixes = [];
+      this.#forgetRecords();
       this.#flushIndex = index;
       break;
     }
@@ -105,17 +117,34 @@ export class RegionMemory implements RecordSource {
     }
     keyspace.visit(
       (slot, name, record) => {
-        this.#records.set(this.#prefix(slot) + name, record, index);
+        this.#pending.push(this.#table(slot).set(name, record, index));
+        this.#pendingIndexes.push(index);
         if (this.#tickets.size > 0) this.#tickets.delete(recordName(slot, name));
       },
       (oid, chunkNo, bytes) => this.#chunks.set(chunkName(oid, chunkNo), bytes, index),
     );
   }
 
-  /** The engine holds everything up to `index`: it leaves the overlay for the cache. */
+  /** The engine holds everything up to `index`: what came with it may now be let go. */
   applied(index: number): void {
     this.#appliedIndex = index;
-    this.#records.applied(index, (key, record) => this.#cache.set(key, record));
+    const indexes = this.#pendingIndexes;
+    let head = this.#pendingHead;
+    for (; head < indexes.length && (indexes[head] ?? 0) <= index; head++) {
+      const entry = this.#pending[head];
+      // A later write of the key has put it behind.
+      if (entry !== undefined && entry.index <= index) entry.index = 0;
+    }
+    this.#pendingHead = head;
+    if (head === indexes.length) {
+      this.#pending.length = 0;
+      indexes.length = 0;
+      this.#pendingHead = 0;
+    } else if (head > forgottenMax) {
+      this.#pending.splice(0, head);
+      indexes.splice(0, head);
+      this.#pendingHead = 0;
+    }
     this.#chunks.applied(index, () => {});
     for (const [slot, left] of this.#leftSlots) if (left <= index) this.#leftSlots.delete(slot);
   }
@@ -126,7 +155,8 @@ export class RegionMemory implements RecordSource {
    */
   fetching(name: string, fetch: Fetch): void {
     const isBehind = this.#flushIndex > this.#appliedIndex || this.#leftSlots.size > 0;
-    if (isBehind || this.#records.get(this.#keyOf(name)) !== undefined) return;
+    const entry = this.#tables[name.charCodeAt(0)]?.get(name.slice(1));
+    if (isBehind || (entry !== undefined && entry.index > 0)) return;
     this.#tickets.set(name, fetch);
   }
 
@@ -134,17 +164,11 @@ export class RegionMemory implements RecordSource {
   fetched(name: string, fetch: Fetch, record: KeyRecord | null, isKept: boolean): void {
     if (this.#tickets.get(name) !== fetch) return;
     this.#tickets.delete(name);
-    if (isKept) this.#cache.set(this.#keyOf(name), record);
+    if (isKept) this.#table(name.charCodeAt(0)).set(name.slice(1), record, 0);
   }
 
-  /** The key in overlay and cache of what a fetch calls by slot and name. */
-  #keyOf(name: string): string {
-    return this.#prefix(name.charCodeAt(0)) + name.slice(1);
-  }
-
-  /** Keys here name one use of one slot of one dataId, so that no flush has to look for them. */
-  #prefix(slot: number): string {
-    return (this.#prefixes[slot] ??= this.#cache.freshPrefix());
+  #table(slot: number): RecordTable {
+    return (this.#tables[slot] ??= this.#cache.table());
   }
 }
 

@@ -1,4 +1,4 @@
-// What a leader has evaluated but not yet applied, newest value per key: commands look here first.
+// What a leader has evaluated but not yet applied, of chunks: commands look here first.
 // Entries are kept in log order, so that everything up to an applied index falls off the front.
 
 /** A value with the log index that carries it; `undefined` index = the batch being evaluated. */

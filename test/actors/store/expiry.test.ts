@@ -86,7 +86,7 @@ describe("active expiry", () => {
 
   it("stops at DEBUG SET-ACTIVE-EXPIRE 0 and goes on at 1 where it left off", async () => {
     const world = await start(11);
-    await sendAll(world, manyKeys(400, "1 PX 300"));
+    await sendAll(world, manyKeys(2000, "1 PX 300"));
     world.clock.advance(250);
     await world.until(() => world.clock.wallMs() >= 1_700_000_000_000 + 400, "the time", 2000);
     await world.until(() => world.store.counters.expiredKeys > 0, "the first slice");
