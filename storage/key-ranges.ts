@@ -20,7 +20,11 @@ function afterPrefix(start: Buffer): Buffer {
   return bytes;
 }
 
-function positionRange(space: number, dataId: number, from: number, to: number): KeyRange {
+/**
+ * The positions `from..to` (inclusive) of a space whose keys go on with a position: META, SUB,
+ * STAGING, and the local records of dropped objects.
+ */
+export function positionRange(space: number, dataId: number, from: number, to: number): KeyRange {
   const gte = prefix(space, dataId, 4);
   gte.writeUInt32BE(from, 5);
   const last = prefix(space, dataId, 4);
@@ -68,6 +72,11 @@ export function ttlRange(dataId: number, untilMs: number): KeyRange {
 export function dataIdRange(space: number, dataId: number): KeyRange {
   const gte = prefix(space, dataId, 0);
   return { gte, lt: afterPrefix(gte) };
+}
+
+/** One key alone. */
+export function keyRange(key: Buffer): KeyRange {
+  return { gte: key, lt: Buffer.concat([key, Buffer.alloc(1)]) };
 }
 
 /** Every key of one local space of this store. */

@@ -16,6 +16,7 @@ export const spaces = {
   deadOid: 0x05,
   allocator: 0x06,
   marker: 0x07,
+  installed: 0x08,
   meta: 0x10,
   sub: 0x20,
   ttl: 0x30,

@@ -33,8 +33,18 @@ export interface RegionMeta {
   readonly extents: readonly Extent[];
   /** `version` grows with the range, `confVersion` with the membership. */
   readonly epoch: { readonly version: number; readonly confVersion: number };
-  /** Replica ids. */
-  readonly membership: { readonly voters: readonly number[] };
+  /** Replica ids of who takes part, as of log index `membershipIndex` (0 = since it was created). */
+  readonly membership: { readonly voters: readonly number[]; readonly learners: readonly number[] };
+  readonly membershipIndex: number;
+  /** Which node each of them lives on. */
+  readonly peers: readonly Peer[];
+}
+
+/** Where a replica lives. */
+export interface Peer {
+  readonly replicaId: number;
+  /** At most 255 bytes. */
+  readonly nodeId: string;
 }
 
 /** A log position (both u48). */
@@ -112,6 +122,14 @@ export function allocatorKey(): Buffer {
   return Buffer.from([spaces.allocator]);
 }
 
+/**
+ * The key of the position at which a snapshot was installed, in the batch that did it; it stands
+ * until the log has been restarted there. The value is `encodeApplied`'s.
+ */
+export function installedKey(regionId: number): Buffer {
+  return regionKey(spaces.installed, regionId);
+}
+
 function regionKey(space: number, regionId: number): Buffer {
   const key = Buffer.alloc(5);
   key[0] = space;
@@ -121,8 +139,9 @@ function regionKey(space: number, regionId: number): Buffer {
 
 export function encodeRegionMeta(meta: RegionMeta): Buffer {
   const { extents, epoch, membership } = meta;
-  const bodyBytes = 4 + 6 + 6 + 6 + 2 + extents.length * 16 + 2 + membership.voters.length * 6;
-  const { bytes, body } = begin(spaces.regionMeta, bodyBytes);
+  const members = encodeMembers(meta);
+  const rangeBytes = 4 + 6 + 6 + 6 + 2 + extents.length * 16 + 2 + membership.voters.length * 6;
+  const { bytes, body } = begin(spaces.regionMeta, rangeBytes + members.length);
   let at = body.writeUInt32BE(meta.regionId, 0);
   at = body.writeUIntBE(meta.replicaId, at, 6);
   at = body.writeUIntBE(epoch.version, at, 6);
@@ -136,7 +155,45 @@ export function encodeRegionMeta(meta: RegionMeta): Buffer {
   }
   at = body.writeUInt16BE(membership.voters.length, at);
   for (const voter of membership.voters) at = body.writeUIntBE(voter, at, 6);
+  members.copy(body, at);
   return seal(bytes);
+}
+
+/** Learners, where the membership comes from, and the nodes: what a region of one node has not. */
+function encodeMembers({ membership, membershipIndex, peers }: RegionMeta): Buffer {
+  const head = Buffer.alloc(2 + membership.learners.length * 6 + 6 + 2);
+  let at = head.writeUInt16BE(membership.learners.length, 0);
+  for (const learner of membership.learners) at = head.writeUIntBE(learner, at, 6);
+  at = head.writeUIntBE(membershipIndex, at, 6);
+  head.writeUInt16BE(peers.length, at);
+  const named = peers.map(({ replicaId, nodeId }) => {
+    const name = Buffer.from(nodeId);
+    const bytes = Buffer.alloc(7);
+    bytes.writeUIntBE(replicaId, 0, 6);
+    bytes.writeUInt8(name.length, 6);
+    return Buffer.concat([bytes, name]);
+  });
+  return Buffer.concat([head, ...named]);
+}
+
+/** Records of the first release end before this part: their region has one voter, on this node. */
+function decodeMembers(body: Buffer, start: number) {
+  if (start === body.length) return { learners: [], membershipIndex: 0, peers: [] };
+  let at = start + 2;
+  const learners = Array.from({ length: body.readUInt16BE(start) }, (_, i) =>
+    body.readUIntBE(at + i * 6, 6),
+  );
+  at += learners.length * 6;
+  const membershipIndex = body.readUIntBE(at, 6);
+  const peerCount = body.readUInt16BE(at + 6);
+  at += 8;
+  const peers: Peer[] = [];
+  for (let i = 0; i < peerCount; i++) {
+    const end = at + 7 + body.readUInt8(at + 6);
+    peers.push({ replicaId: body.readUIntBE(at, 6), nodeId: body.toString("utf8", at + 7, end) });
+    at = end;
+  }
+  return { learners, membershipIndex, peers };
 }
 
 /** Inverse of `encodeRegionMeta`; DamagedError for anything else, as of all `decode…` here. */
@@ -156,16 +213,19 @@ export function decodeRegionMeta(stored: Buffer): RegionMeta {
   const voterCount = body.readUInt16BE(at);
   at += 2;
   const voters = Array.from({ length: voterCount }, (_, i) => body.readUIntBE(at + i * 6, 6));
+  const { learners, membershipIndex, peers } = decodeMembers(body, at + voterCount * 6);
   return {
     regionId: body.readUInt32BE(0),
     replicaId: body.readUIntBE(4, 6),
     extents,
     epoch: { version: body.readUIntBE(10, 6), confVersion: body.readUIntBE(16, 6) },
-    membership: { voters },
+    membership: { voters, learners },
+    membershipIndex,
+    peers,
   };
 }
 
-/** The value under `appliedKey` and `markerKey`. */
+/** The value under `appliedKey`, `markerKey` and `installedKey`. */
 export function encodeApplied(index: number, term: number): Buffer {
   const { bytes, body } = begin(spaces.applied, 12);
   body.writeUIntBE(index, 0, 6);

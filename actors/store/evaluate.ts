@@ -51,7 +51,7 @@ export class Evaluator implements TurnTask {
   readonly memory: RegionMemory;
   readonly #ports: RegionPorts;
   readonly #host: EvaluatorHost;
-  readonly #outbox = new Outbox();
+  readonly #outbox: Outbox;
   readonly #proposals = new Proposals();
   readonly #backlog = new Backlog();
   readonly #parking: Parking;
@@ -63,6 +63,8 @@ export class Evaluator implements TurnTask {
   #serving = false;
   #counters: RegionState | undefined;
   #nowMs = 0;
+  /** What reads of this run wait for (`readGate`); below 0 = not asked yet. */
+  #gate = 0;
   /** The batch being evaluated. */
   #keyspace: Keyspace | undefined;
   #extraEffects: Effect[] = [];
@@ -71,6 +73,7 @@ export class Evaluator implements TurnTask {
   constructor(ports: RegionPorts, host: EvaluatorHost) {
     this.#ports = ports;
     this.#host = host;
+    this.#outbox = new Outbox((round) => host.isConfirmed(round));
     this.memory = new RegionMemory(ports.cache, ports.random);
     this.#parking = new Parking(ports, host, this.memory, () => this.#defer());
     this.#walks = new Walks(
@@ -118,6 +121,7 @@ export class Evaluator implements TurnTask {
     this.#outbox.abandon((wrote) => new ErrorReply(fate(wrote)));
     this.#proposals.abandon(unknownOutcome(reason));
     this.#refuseWaiting();
+    this.memory.forget();
   }
 
   /** Nothing waits any more: commands that were not appended have certainly not happened. */
@@ -132,6 +136,12 @@ export class Evaluator implements TurnTask {
   committed(index: number): void {
     this.#outbox.committed(index);
     this.#proposals.committed(index);
+  }
+
+  /** Acknowledged heartbeats have come in: reads may wait for their round. */
+  confirmed(): void {
+    this.#outbox.confirmed();
+    this.#walks.confirmed();
   }
 
   applied(index: number): void {
@@ -174,6 +184,7 @@ export class Evaluator implements TurnTask {
       if (this.#deferred) return;
     }
     this.#queuedWrites = 0;
+    this.#gate = -1;
     const ready = this.#parking.takeReady();
     const waiting = this.#blocked.length === 0 ? this.#queue : this.#blocked.concat(this.#queue);
     this.#blocked = [];
@@ -296,7 +307,10 @@ export class Evaluator implements TurnTask {
       if (keyspace.hidExpired) counters.expiredKeys++;
     }
     const wrote = keyspace.commandBytes > 0;
-    this.#outbox.put(this.#dependsOn(request, keyspace, wrote), request, reply, wrote);
+    // What it wrote proves by its commit that this replica leads; what it only read does not.
+    if (!wrote && this.#gate < 0) this.#gate = this.#host.readGate();
+    const round = wrote ? 0 : this.#gate;
+    this.#outbox.put(this.#dependsOn(request, keyspace, wrote), request, reply, wrote, round);
     if (keyspace.effectBytes > entrySoftBytes) this.#close();
   }
 

@@ -22,6 +22,13 @@ export interface EvaluatorHost {
   readonly applied: AppliedState;
   /** Appends one entry and returns its index. Only while serving. */
   propose(payload: Buffer): number;
+  /**
+   * Whether this replica certainly leads at this moment: 0 = it does (a lease), otherwise the round of
+   * heartbeats that has to be acknowledged before what is read now may be answered (thesis section 6.4).
+   */
+  readGate(): number;
+  /** That round has been acknowledged by a majority, for this leader and term. */
+  isConfirmed(round: number): boolean;
   /** Reaches the region's own actor. */
   tellSelf(event: RegionFetched | RegionWalked | RegionFailed): void;
 }

@@ -6,6 +6,7 @@ import type { Engine } from "../../storage/engine.ts";
 import type { Journal } from "../../storage/journal/types.ts";
 import type { TurnTask } from "../system/turn.ts";
 import type { EngineReader } from "./reader.ts";
+import { SnapshotTraffic } from "./snapshot-traffic.ts";
 import type { EngineWriter } from "./writer.ts";
 
 /** The engine actor's part. */
@@ -23,11 +24,13 @@ export interface JournalGate {
 
 /** Filled by the engine and log actors; read by everyone started after them. */
 export class StoreHandles {
+  readonly snapshots = new SnapshotTraffic();
   #engine: EngineHandle | undefined;
   #journal: Journal | undefined;
   #gate: JournalGate | undefined;
 
   setEngine(handle: EngineHandle | undefined): void {
+    this.snapshots.reset();
     this.#engine = handle;
   }
 

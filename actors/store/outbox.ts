@@ -1,5 +1,6 @@
-// Replies that wait for their log index to commit, in index order. What is released depends only on
-// committed entries, so no reply ever shows something that is lost later (design decision 11).
+// Replies that wait for their log index to commit, in index order, and for proof that this replica
+// still led when they were evaluated. What is released depends only on committed entries, so no reply
+// ever shows something that is lost later (design decision 11).
 
 import type { Reply } from "../../resp/reply.ts";
 import type { RegionRequest } from "./protocol.ts";
@@ -10,17 +11,27 @@ interface Held {
   readonly reply: Reply;
   /** It has effects of its own: if its entry's fate is unknown, so is the command's. */
   readonly wrote: boolean;
+  /** The round of heartbeats that has to confirm the leader first; 0 = none. */
+  readonly round: number;
 }
 
 export class Outbox {
   #held: Held[] = [];
   #head = 0;
   #committed = 0;
+  /** Rounds never go back. */
+  #confirmed = 0;
+  readonly #isConfirmed: (round: number) => boolean;
 
-  /** Settles now when `index` is committed already. */
-  put(index: number, request: RegionRequest, reply: Reply, wrote: boolean): void {
-    if (index <= this.#committed && this.size === 0) request.settle(reply);
-    else this.#held.push({ index, request, reply, wrote });
+  /** `isConfirmed` says whether the proof of a round is complete. */
+  constructor(isConfirmed: (round: number) => boolean) {
+    this.#isConfirmed = isConfirmed;
+  }
+
+  /** Settles now when `index` is committed already and no `round` has to come in. */
+  put(index: number, request: RegionRequest, reply: Reply, wrote: boolean, round: number): void {
+    if (index <= this.#committed && round === 0 && this.size === 0) request.settle(reply);
+    else this.#held.push({ index, request, reply, wrote, round });
   }
 
   get size(): number {
@@ -30,10 +41,23 @@ export class Outbox {
   /** Everything up to `index` is committed. */
   committed(index: number): void {
     this.#committed = index;
+    this.#release();
+  }
+
+  /** Evidence has come in. */
+  confirmed(): void {
+    if (this.size > 0) this.#release();
+  }
+
+  #release(): void {
     const held = this.#held;
     for (; this.#head < held.length; this.#head++) {
       const next = held[this.#head];
-      if (next === undefined || next.index > index) break;
+      if (next === undefined || next.index > this.#committed) break;
+      if (next.round > this.#confirmed) {
+        if (!this.#isConfirmed(next.round)) break;
+        this.#confirmed = next.round;
+      }
       next.request.settle(next.reply);
     }
     if (this.#head === held.length) {

@@ -91,8 +91,41 @@ export interface RegionRoute {
   readonly epoch: number;
 }
 
-/** Reply texts of the outside contract (design section 6, Errors). */
+/** A region as the store knows it at this moment; the object stays the same as long as the map does. */
+export interface RegionPlace extends RegionRoute {
+  /** The actor of the replica here; undefined while there is none or it is down. */
+  readonly ref: { send(event: RegionEvent): void } | undefined;
+  /** The replica here leads: it takes commands, and keeps them until it may serve. */
+  readonly isLeader: boolean;
+  /** The node that leads as far as known here, this one included; undefined = nobody is known to. */
+  readonly leaderNode: string | undefined;
+  /** The term it leads in; 0 when unknown. */
+  readonly term: number;
+  /** Nodes with a replica, the preferred leader first. */
+  readonly peers: readonly string[];
+  /** Terms up to this one may have been led here by an earlier process of this node; later ones not. */
+  readonly recoveredTerm: number;
+}
+
+/** Every region and who serves it: the gateway's map. */
+export interface Places {
+  /** Position (u32) of a key; pure, fixed at bootstrap. */
+  positionOf(key: Buffer): number;
+  /** The region that owns a position; undefined while the store does not run. */
+  regionOf(position: number): RegionPlace | undefined;
+  byId(regionId: number): RegionPlace | undefined;
+  /** In order of position, covering all of 0..2^32-1; empty while the store does not run. */
+  all(): readonly RegionPlace[];
+  /** Hears, inside the step that changes it, that a region has another leader, term or actor. One listener. */
+  onChange(listener: (place: RegionPlace) => void): void;
+}
+
+/**
+ * Reply texts of the outside contract (design section 6, Errors). What a region answers with
+ * `CLUSTERDOWN` has certainly not been executed: whoever routes may try another replica.
+ */
 export const storeRestarting = "CLUSTERDOWN store restarting";
+export const notLeader = "CLUSTERDOWN the region's leader is another node";
 export const unknownOutcome = (reason: string): string => `UNKNOWN outcome: ${reason}`;
 
 /** Names by which the store's actors find each other in the actor system. */

@@ -18,10 +18,13 @@ import {
   decodeApplied,
   decodePendingClear,
   decodeRegionMeta,
+  installedKey,
   markerKey,
   pendingClearKey,
   regionMetaKey,
+  type AppliedPosition,
 } from "../../storage/local-records.ts";
+import type { WriteOperation } from "../../storage/engine.ts";
 import type { RegionState } from "../../storage/keyspace/effects.ts";
 import { applyEntries, controlDataIdOfRegion, dataIdOfRegion, type AppliedState } from "./apply.ts";
 import type { RegionPorts } from "./region.ts";
@@ -34,11 +37,28 @@ const slotCount = 256;
 export interface RecoveredRegion {
   readonly applied: AppliedState;
   readonly hardState: HardState;
+  /** The synced marker: where the log as the core sees it begins. */
+  readonly prevIndex: number;
+  readonly prevTerm: number;
   readonly appliedIndex: number;
-  readonly appliedTerm: number;
-  /** Terms of the log's entries behind the applied one, oldest first. */
-  readonly terms: readonly number[];
+  /** The log's entries behind `prevIndex`, oldest first. */
+  readonly entries: readonly RecoveredEntry[];
 }
+
+/** What the core knows of an entry. */
+interface RecoveredEntry {
+  readonly term: number;
+  /** Of its payload. */
+  readonly bytes: number;
+  /** The payload itself when it changes the membership. */
+  readonly membership?: Buffer;
+}
+
+const recoveredEntry = ({ term, kind, payload }: LogEntry): RecoveredEntry => ({
+  term,
+  bytes: payload.length,
+  ...(kind === 2 ? { membership: payload } : {}),
+});
 
 /** Counters of a region that holds nothing. */
 export function emptyCounters(): RegionState {
@@ -68,6 +88,9 @@ export async function recoverRegion(
     nextExpiryMs: 0,
     uncleared: new Set(),
   };
+  if (positions.installed !== undefined) {
+    await finishInstall(regionId, positions.meta.replicaId, positions, ports);
+  }
   const log = journal.logOf(regionId);
   const lastIndex = log?.lastIndex ?? 0;
   if (lastIndex < positions.applied.index) {
@@ -82,17 +105,26 @@ export async function recoverRegion(
     );
   }
   writer.recovered(regionId, positions.marker.index, positions.marker.term);
-  await redo(regionId, positions.marker.index, positions.applied.index, applied, ports);
+  const entries = await redo(
+    regionId,
+    positions.marker.index,
+    positions.applied.index,
+    applied,
+    ports,
+  );
   applied.nextExpiryMs = await firstExpiry(applied, ports);
-  const terms = await termsBehind(journal, regionId, positions.applied.index, lastIndex);
+  for (const entry of await entriesBehind(journal, regionId, positions.applied.index, lastIndex)) {
+    entries.push(entry);
+  }
   // Last, so that the sweeper has little time to clear one unheard.
   applied.uncleared = await unclearedSlots(applied, ports);
   return {
     applied,
     hardState: log?.hardState ?? { term: 0, vote: 0 },
+    prevIndex: positions.marker.index,
+    prevTerm: positions.marker.term,
     appliedIndex: positions.applied.index,
-    appliedTerm: positions.applied.term,
-    terms,
+    entries,
   };
 }
 
@@ -111,34 +143,77 @@ function quiet(
 
 async function readPositions(regionId: number, ports: RegionPorts) {
   const { engine } = ports.handles.opened();
-  const [storedMeta, storedApplied, storedMarker] = await engine.getMany([
+  const [storedMeta, storedApplied, storedMarker, storedInstalled] = await engine.getMany([
     regionMetaKey(regionId),
     appliedKey(regionId),
     markerKey(regionId),
+    installedKey(regionId),
   ]);
   if (storedMeta === undefined) throw damaged(regionId, "has no meta record");
   const meta = decodeRegionMeta(storedMeta);
   const start = { index: 0, term: 0 };
   const applied = storedApplied === undefined ? start : decodeApplied(storedApplied);
   const marker = storedMarker === undefined ? start : decodeApplied(storedMarker);
+  const installed = storedInstalled === undefined ? undefined : decodeApplied(storedInstalled);
   const logical = regionStateKey(regionId);
   const [storedState] = await engine.getMany([physicalKey(logical, controlDataIdOfRegion(meta))]);
   const counters =
     storedState === undefined
       ? emptyCounters()
       : decodeRegionState(checkedValue(logical, storedState));
-  return { meta, applied, marker, counters };
+  return { meta, applied, marker, installed, counters };
 }
 
-/** Applies (from, to] again, in slices, and waits until the engine has them. */
+/**
+ * A snapshot was installed, and the log may be the one from before it: then it is dropped and begins
+ * again where the snapshot ends (`safety.md` 8). Once anything more was applied it has been; the
+ * record then excuses nothing.
+ */
+async function finishInstall(
+  regionId: number,
+  replicaId: number,
+  positions: { readonly applied: AppliedPosition; readonly installed: AppliedPosition | undefined },
+  ports: RegionPorts,
+): Promise<void> {
+  const { journal, writer } = ports.handles.opened();
+  const { applied, installed } = positions;
+  const { index, term } = applied;
+  const isLast = installed?.index === index && installed.term === term;
+  if (isLast && (await termAt(journal, regionId, index)) !== term) {
+    const write = { regionId, replicaId, reset: { index, term } };
+    await new Promise<void>((resolve) => {
+      ports.log.send({ type: "log.append", write, onDurable: resolve });
+    });
+  }
+  const operations: WriteOperation[] = [{ type: "del", key: installedKey(regionId) }];
+  await new Promise<void>((resolve) => {
+    writer.submit({ regionId, operations, sync: false, onDone: resolve });
+  });
+}
+
+/** Term of the entry at this index of the region's log; undefined when the log does not hold it. */
+async function termAt(
+  journal: Journal,
+  regionId: number,
+  index: number,
+): Promise<number | undefined> {
+  const log = journal.logOf(regionId);
+  if (log === undefined || index < log.prevIndex || index > log.lastIndex) return undefined;
+  if (index === log.prevIndex) return log.prevTerm;
+  const [entry] = await journal.read(regionId, index, index, redoBytes);
+  return entry?.term;
+}
+
+/** Applies (from, to] again, in slices, and waits until the engine has them; returns what it applied. */
 async function redo(
   regionId: number,
   from: number,
   to: number,
   applied: AppliedState,
   ports: RegionPorts,
-): Promise<void> {
+): Promise<RecoveredEntry[]> {
   const { journal, writer } = ports.handles.opened();
+  const redone: RecoveredEntry[] = [];
   for (let next = from + 1; next <= to;) {
     const entries = await journal.read(regionId, next, to, redoBytes);
     const last = entries.at(-1);
@@ -154,24 +229,26 @@ async function redo(
         onDone: resolve,
       });
     });
+    for (const entry of entries) redone.push(recoveredEntry(entry));
     next = last.index + 1;
   }
+  return redone;
 }
 
-async function termsBehind(
+async function entriesBehind(
   journal: Journal,
   regionId: number,
   appliedIndex: number,
   lastIndex: number,
-): Promise<number[]> {
-  const terms: number[] = [];
+): Promise<RecoveredEntry[]> {
+  const found: RecoveredEntry[] = [];
   for (let next = appliedIndex + 1; next <= lastIndex;) {
     const entries: LogEntry[] = await journal.read(regionId, next, lastIndex, redoBytes);
     if (entries.length === 0) throw damaged(regionId, `its log lacks entry ${next}`);
-    for (const entry of entries) terms.push(entry.term);
+    for (const entry of entries) found.push(recoveredEntry(entry));
     next += entries.length;
   }
-  return terms;
+  return found;
 }
 
 /** The earliest expiry in the region's index, Infinity when nothing expires. */

@@ -1,11 +1,11 @@
-// The work behind Store.Server: boots region 0, reads or writes the region map there, starts a
-// replica per region, wakes them until they lead, and takes the synced markers that let the log be
-// cut. The chart around it is `server.ts`; placing regions is the Placement Driver's work.
+// The work behind Store.Server: knows which replicas belong on this store, creates what is missing,
+// starts an actor for each, and ties raft time, markers, leadership and region 0's records to them.
+// The chart around it is `server.ts`; placing regions is the Placement Driver's work.
 
 import type { WriteOperation } from "../../storage/engine.ts";
 import { DamagedError } from "../../storage/errors.ts";
 import { spaceRange } from "../../storage/key-ranges.ts";
-import { checkedValue, physicalKey, spaces } from "../../storage/keys.ts";
+import { spaces } from "../../storage/keys.ts";
 import {
   allocatorKey,
   decodeAllocator,
@@ -13,33 +13,30 @@ import {
   type RegionMeta,
 } from "../../storage/local-records.ts";
 import type { Positions } from "../../storage/position.ts";
+import type { NodeInfo } from "../cluster/protocol.ts";
 import type { ChildSpec } from "../system/children.ts";
 import type { Clock, TimerId } from "../system/clock.ts";
-import { dataIdOfRegion, regionMetaOperation } from "./apply.ts";
-import type { RegionDirectory } from "./directory.ts";
+import type { ScheduleTurn } from "../system/turn.ts";
+import { regionMetaOperation } from "./apply.ts";
+import type { DirectoryRegion, RegionDirectory } from "./directory.ts";
+import { Leadership, type PeerNodes } from "./leadership.ts";
+import { Markers } from "./markers.ts";
+import { PlacementRecords } from "./placement-records.ts";
 import { regionActor } from "./protocol.ts";
+import { RaftTime } from "./raft-time.ts";
 import { Region, type RegionPorts, type SendToReplica } from "./region.ts";
-import {
-  firstReplicaId,
-  initialMap,
-  mapEffects,
-  mapPageKey,
-  readMap,
-  type MappedRegion,
-  type RegionMap,
-} from "./region-map.ts";
 import { regionLogic } from "./region-actor.ts";
+import { initialMap, type MappedRegion, type RegionMap } from "./region-map.ts";
 import { Sweeper } from "./sweeper.ts";
 
-/** Raft time moves this often while some region has no leader. */
-const tickMs = 100;
-const housekeepingMs = 200;
-/** A synced marker is taken when this much log has gathered, or this long after the last write. */
-const markerBytes = 16 * 1024 * 1024;
-const markerAfterMs = 60_000;
+/** How often region 0's leader looks whether the record of stores is still true. */
+const registerMs = 1000;
 
-/** Region 0 holds metadata, which has no position. */
-const everyPosition = { fromPosition: 0, toPosition: 0xffffffff };
+/** What the server knows of the nodes of a cluster. */
+export interface ServerNodes extends PeerNodes {
+  /** Every node seen since the start, this one among them. */
+  seen(): readonly NodeInfo[];
+}
 
 /** What the server is given; `region` is what it hands on to every replica. */
 export interface RegionServerPorts {
@@ -50,7 +47,15 @@ export interface RegionServerPorts {
   readonly directory: RegionDirectory;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly region: Omit<RegionPorts, "engine" | "log" | "onServing" | "onGarbage">;
+  /** Runs it after the next poll for input: what waits in the sockets is heard first. */
+  readonly schedule: ScheduleTurn;
+  /** The nodes of the bootstrap; this one among them, unless it joined later. */
+  readonly members: () => readonly string[];
+  /** Voters of each region at bootstrap. */
+  readonly replicas: () => number;
+  /** Undefined on a node that is alone. */
+  readonly nodes: ServerNodes | undefined;
+  readonly region: Omit<RegionPorts, "engine" | "log" | "onServing" | "onRole" | "onGarbage">;
 }
 
 /** How the server reaches its neighbours in the tree. */
@@ -66,35 +71,63 @@ export class RegionServer {
   readonly #neighbours: Neighbours;
   readonly #regionPorts: RegionPorts;
   readonly #sweeper: Sweeper;
+  readonly #time: RaftTime;
+  readonly #markers: Markers;
+  readonly #leadership: Leadership | undefined;
+  readonly #records: PlacementRecords;
   readonly #regions = new Map<number, Region>();
-  #whenServing: (() => void) | undefined;
-  #tick: TimerId;
-  #housekeeping: TimerId;
+  #map: RegionMap | undefined;
+  #whenSettled: (() => void) | undefined;
+  #registering: TimerId;
   #stopped = false;
-  #markedBatches = 0;
-  #markedAtMs = 0;
-  #marking = false;
-  /** Wall clock of the last synced marker, Unix seconds. */
-  lastMarkerSeconds = 0;
 
   constructor(ports: RegionServerPorts, neighbours: Neighbours) {
     this.#ports = ports;
     this.#neighbours = neighbours;
+    const { handles } = ports.region;
+    const replica = (regionId: number): Region | undefined => this.#regions.get(regionId);
+    const failed = (error: unknown): void => neighbours.failed(error);
     this.#sweeper = new Sweeper(
-      ports.region.handles,
+      handles,
       (dataId, slot) => this.#slotCleared(dataId, slot),
       (error) => ports.region.onFatal(error),
     );
+    this.#time = new RaftTime({
+      ...ports,
+      isAlone: ports.nodes === undefined,
+      regions: () => this.#regions.values(),
+      failed,
+    });
+    this.#markers = new Markers({ handles, clock: ports.clock, replica, failed });
+    this.#records = new PlacementRecords({ handles, metadata: () => replica(0) });
+    if (ports.nodes !== undefined) {
+      const mapped = (): MappedRegion[] => this.#mapped();
+      this.#leadership = new Leadership({ ...ports, nodes: ports.nodes, mapped, replica });
+    }
     this.#regionPorts = {
       ...ports.region,
       engine: neighbours.engine,
       log: neighbours.log,
       onServing: (region, serving) => this.#onServing(region, serving),
+      onRole: (region) => this.#onRole(region),
       onGarbage: () => this.#sweeper.wake(),
     };
   }
 
-  /** Starts every region; resolves when all of them serve. */
+  /** Wall clock of the last synced marker, Unix seconds. */
+  get lastMarkerSeconds(): number {
+    return this.#markers.lastSeconds;
+  }
+
+  /** The stores of the cluster as region 0 records them; empty where it has no replica. */
+  stores(): Promise<NodeInfo[]> {
+    return this.#records.stores();
+  }
+
+  /**
+   * Starts every replica of this store. Alone: resolves when all of them serve. Among others: when all
+   * are open, because whether they find a majority is not this node's to say.
+   */
   async start(): Promise<void> {
     const { engine, writer } = this.#ports.region.handles.opened();
     const [allocator] = await engine.getMany([allocatorKey()]);
@@ -103,30 +136,42 @@ export class RegionServer {
     }
     const metas = await this.#localMetas();
     this.#refuseLostMetas(metas);
-    if (!metas.has(0)) await this.#create([this.#newMeta(0, firstReplicaId, everyPosition)]);
-    this.#startRegions([0]);
-    await this.#allServe();
-    const map = await this.#regionMap();
-    const missing = map.regions.filter((region) => !metas.has(region.regionId));
-    const local = missing.map((region) =>
-      this.#newMeta(region.regionId, replicaHere(region), region),
-    );
-    if (local.length > 0) await this.#create(local);
-    this.#ports.directory.setMap(
-      map.regions.map((region) => ({ ...region, replicaId: replicaHere(region) })),
-    );
-    this.#startRegions(map.regions.map((region) => region.regionId));
-    await this.#allServe();
+    this.#map = this.#initialMap();
+    const here = this.#mapped().filter((region) => this.#replicaOf(region) !== 0);
+    const missing = here.filter((region) => !metas.has(region.regionId));
+    if (missing.length > 0) await this.#create(missing.map((region) => this.#newMeta(region)));
+    const { metadata, regions } = this.#map;
+    const placed = (region: MappedRegion): DirectoryRegion => ({
+      ...region,
+      replicaId: this.#replicaOf(region),
+      peers: region.voters.map((voter) => voter.nodeId),
+    });
+    this.#ports.directory.setMap(placed(metadata), regions.map(placed));
+    this.#startRegions(here.map((region) => region.regionId));
+    await this.#allSettled();
     await writer.idle();
-    this.#housekeep();
+    this.#markers.start();
     this.#sweeper.wake();
+    this.#leadership?.start();
+    this.#registerStores();
+  }
+
+  /** Gives every leadership away that somebody live can take. */
+  async handOver(): Promise<void> {
+    await this.#leadership?.handOver();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#ports.clock.clearTimeout(this.#tick);
-    this.#ports.clock.clearTimeout(this.#housekeeping);
+    this.#time.stop();
+    this.#markers.stop();
+    this.#leadership?.stop();
     this.#sweeper.stop();
+    this.#ports.clock.clearTimeout(this.#registering);
+  }
+
+  #mapped(): MappedRegion[] {
+    return this.#map === undefined ? [] : [this.#map.metadata, ...this.#map.regions];
   }
 
   /** A replica's meta record is durable before its first log record: a log without one is a loss. */
@@ -155,20 +200,29 @@ export class RegionServer {
     return metas;
   }
 
-  #newMeta(
-    regionId: number,
-    replicaId: number,
-    range: { readonly fromPosition: number; readonly toPosition: number },
-  ): RegionMeta {
-    const { fromPosition, toPosition } = range;
+  #initialMap(): RegionMap {
+    const { members, positions, hashTags, replicas } = this.#ports;
+    return initialMap(members(), positions.initialRegions(), hashTags, replicas());
+  }
+
+  /** The replica of a region on this node; 0 = none. */
+  #replicaOf(region: MappedRegion): number {
+    const { nodeId } = this.#ports;
+    return region.voters.find((voter) => voter.nodeId === nodeId)?.replicaId ?? 0;
+  }
+
+  #newMeta(region: MappedRegion): RegionMeta {
+    const { regionId, fromPosition, toPosition, voters } = region;
     const dataId = this.#ports.region.dataIds.take();
     const controlDataId = this.#ports.region.dataIds.take();
     return {
       regionId,
-      replicaId,
+      replicaId: this.#replicaOf(region),
       extents: [{ fromPosition, toPosition, dataId, controlDataId }],
       epoch: { version: 1, confVersion: 1 },
-      membership: { voters: [replicaId] },
+      membership: { voters: voters.map((voter) => voter.replicaId), learners: [] },
+      membershipIndex: 0,
+      peers: voters,
     };
   }
 
@@ -196,7 +250,7 @@ export class RegionServer {
         shutdownMs: 5000,
       });
     }
-    this.#wakeRegions();
+    this.#time.wake();
   }
 
   #createRegion(regionId: number, send: SendToReplica): Region {
@@ -205,121 +259,59 @@ export class RegionServer {
     );
     this.#regions.set(regionId, region);
     this.#ports.directory.attach(region, { send });
-    this.#wakeRegions();
+    this.#time.wake();
     return region;
   }
 
-  #onServing(_region: Region, serving: boolean): void {
-    if (!serving) this.#wakeRegions();
-    else if (this.#everyRegionServes()) this.#whenServing?.();
+  #onServing(region: Region, serving: boolean): void {
+    if (!serving) this.#time.wake();
+    else if (region.regionId === 0) this.#publishMap();
+    this.#onRole(region);
   }
 
-  #everyRegionServes(): boolean {
-    for (const region of this.#regions.values()) if (!region.serving) return false;
+  #onRole(region: Region): void {
+    this.#ports.directory.noteRole(region);
+    if (this.#isSettled()) this.#whenSettled?.();
+  }
+
+  #isSettled(): boolean {
+    const isAlone = this.#ports.nodes === undefined;
+    for (const region of this.#regions.values()) {
+      if (isAlone ? !region.serving : region.raft === undefined) return false;
+    }
     return true;
   }
 
-  #allServe(): Promise<void> {
-    if (this.#everyRegionServes()) return Promise.resolve();
+  #allSettled(): Promise<void> {
+    if (this.#isSettled()) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#whenServing = () => {
-        this.#whenServing = undefined;
+      this.#whenSettled = () => {
+        this.#whenSettled = undefined;
         resolve();
       };
     });
   }
 
-  /** Ticks every replica that does not lead, until all do: an idle store has no Raft timer at all. */
-  #wakeRegions(): void {
-    if (this.#tick !== undefined || this.#stopped) return;
-    this.#tick = this.#ports.clock.setTimeout(() => {
-      this.#tick = undefined;
-      try {
-        this.#tickRegions();
-      } catch (error) {
-        this.#neighbours.failed(error);
+  #publishMap(): void {
+    if (this.#map === undefined) return;
+    this.#orFail(this.#records.publishMap(this.#map));
+  }
+
+  /** Now and then, on the node that leads region 0. */
+  #registerStores(): void {
+    const { nodes, clock } = this.#ports;
+    if (nodes === undefined || this.#stopped) return;
+    this.#registering = clock.setTimeout(() => {
+      if (this.#regions.get(0)?.serving === true) {
+        this.#orFail(this.#records.register(nodes.seen()));
       }
-    }, 1);
+      this.#registerStores();
+    }, registerMs);
   }
 
-  #tickRegions(): void {
-    const nowMs = this.#ports.clock.monotonicMs();
-    let waiting = false;
-    for (const region of this.#regions.values()) {
-      if (region.serving || region.ended) continue;
-      waiting = true;
-      const electionTimeoutMs = 1500 + this.#ports.random() * 500;
-      if (region.role !== "leader") region.tick({ type: "raft.tick", nowMs, electionTimeoutMs });
-    }
-    if (!waiting || this.#stopped) return;
-    this.#tick = this.#ports.clock.setTimeout(() => {
-      this.#tick = undefined;
-      this.#wakeRegions();
-    }, tickMs);
-  }
-
-  /** The map region 0 holds; a new store writes its first one. */
-  async #regionMap(): Promise<RegionMap> {
-    const { nodeId, positions, hashTags } = this.#ports;
-    const found = await readMap((page) => this.#readPage(page));
-    if (found !== undefined) return found;
-    const map = initialMap(nodeId, positions.initialRegions(), hashTags);
-    // One page a proposal keeps every entry small, whatever the number of regions; the header
-    // comes last, so that a half-written map reads as none and is written again.
-    for (const effect of mapEffects(map).toReversed()) {
-      await new Promise<void>((resolve, reject) => {
-        this.#regions.get(0)?.handle({
-          type: "region.propose",
-          effects: [effect],
-          settle: (error) => (error === undefined ? resolve() : reject(new Error(error))),
-        });
-      });
-    }
-    return map;
-  }
-
-  async #readPage(page: number): Promise<Buffer | undefined> {
-    const region = this.#regions.get(0);
-    if (region === undefined) return undefined;
-    const { engine } = this.#ports.region.handles.opened();
-    const logical = mapPageKey(page);
-    const dataId = dataIdOfRegion(region.applied.meta);
-    const [stored] = await engine.getMany([physicalKey(logical, dataId)]);
-    return stored === undefined ? undefined : checkedValue(logical, stored);
-  }
-
-  #housekeep(): void {
-    if (this.#stopped) return;
-    this.#housekeeping = this.#ports.clock.setTimeout(() => {
-      try {
-        this.#considerMarker();
-        this.#housekeep();
-      } catch (error) {
-        this.#neighbours.failed(error);
-      }
-    }, housekeepingMs);
-  }
-
-  #considerMarker(): void {
-    const { writer, journal } = this.#ports.region.handles.opened();
-    const isDirty = writer.statistics.batches !== this.#markedBatches;
-    const isLong = this.#ports.clock.monotonicMs() - this.#markedAtMs >= markerAfterMs;
-    if (this.#marking || !isDirty) return;
-    if (journal.liveBytes() < markerBytes && !isLong) return;
-    this.#marking = true;
-    writer.marker((applied) => {
-      this.#marking = false;
-      this.#markedBatches = writer.statistics.batches;
-      this.#markedAtMs = this.#ports.clock.monotonicMs();
-      this.lastMarkerSeconds = Math.floor(this.#ports.clock.wallMs() / 1000);
-      for (const [regionId, { index, term }] of applied) journal.compact(regionId, index, term);
+  #orFail(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (!this.#stopped) this.#neighbours.failed(error);
     });
   }
-}
-
-/** The replica of a region on this store: the only one, until regions have more voters. */
-function replicaHere(region: MappedRegion): number {
-  const voter = region.voters[0];
-  if (voter === undefined) throw new Error(`region ${region.regionId} has no voters`);
-  return voter.replicaId;
 }

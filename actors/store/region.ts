@@ -5,28 +5,53 @@
 import assert from "node:assert/strict";
 import type { Positions } from "../../storage/position.ts";
 import type { LogEntry, HardState } from "../../storage/journal/types.ts";
+import type { Peer } from "../../storage/local-records.ts";
 import { isServing, step } from "../raft/core.ts";
+import { follows } from "../raft/election.ts";
 import type { ReplicaHost } from "../raft/machine.ts";
 import { perform, type ReplicaPorts } from "../raft/perform.ts";
-import type { PersistToken, RaftEvent, RaftMessage, Role } from "../raft/protocol.ts";
+import type {
+  LogPosition,
+  Membership,
+  PersistToken,
+  RaftEffect,
+  RaftEvent,
+  RaftMessage,
+  Role,
+} from "../raft/protocol.ts";
+import type { BulkReader } from "../../transport/transport.ts";
+import { canRead, readConfirmed } from "../raft/reads.ts";
 import { startState, type RaftState } from "../raft/state.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Turn } from "../system/turn.ts";
-import { applyEntries, dataIdOfRegion, type AppliedState } from "./apply.ts";
+import { Applier, type ApplierHost } from "./applier.ts";
+import { dataIdOfRegion, type AppliedState } from "./apply.ts";
 import type { RecordCache } from "./cache.ts";
 import type { EngineEvent } from "./engine.ts";
 import { Evaluator } from "./evaluate.ts";
 import type { EvaluatorCounters, EvaluatorHost } from "./evaluator-host.ts";
 import type { DataIds } from "./data-ids.ts";
+import type { EvidenceReplica, Proof } from "./evidence.ts";
 import type { StoreHandles } from "./handles.ts";
 import type { LogEvent } from "./log.ts";
-import type { RegionEvent, RegionFailed, RegionFetched, RegionWalked } from "./protocol.ts";
-import type { LazyApplier } from "./writer.ts";
+import { LogWindow } from "./log-window.ts";
+import {
+  notLeader,
+  refuse,
+  type RegionEvent,
+  type RegionFailed,
+  type RegionFetched,
+  type RegionWalked,
+} from "./protocol.ts";
 import { recoverRegion } from "./recover.ts";
+import type { RegionLink } from "./region-link.ts";
+import type { SnapshotHeader } from "./snapshot-format.ts";
+import { SnapshotInstaller, type SnapshotTarget } from "./snapshot-installer.ts";
+import { SnapshotSender, type SnapshotSource } from "./snapshot-sender.ts";
 import { abandonedStagings } from "./stagings.ts";
 
-/** Bytes of log read at once while catching up from the journal. */
-const catchUpBytes = 1024 * 1024;
+/** Applied entries of this many bytes stay in memory for followers that are a little behind. */
+const keptBytes = 1024 * 1024;
 
 /** What every region of a store is given. */
 export interface RegionPorts {
@@ -41,8 +66,12 @@ export interface RegionPorts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly counters: EvaluatorCounters;
+  /** The way to replicas on other nodes; undefined on a node that is alone. */
+  readonly link: RegionLink | undefined;
   /** The replica has become able, or stopped being able, to serve commands. */
   readonly onServing: (region: Region, serving: boolean) => void;
+  /** Its role, term or known leader changed. */
+  readonly onRole: (region: Region) => void;
   /** A flush or drop left something for the sweeper. */
   readonly onGarbage: () => void;
   /** Damage or a broken disk: the process must end. */
@@ -61,21 +90,36 @@ export type SendToReplica = (event: ReplicaEvent) => void;
 export const isReplicaEvent = (event: { readonly type: string }): event is ReplicaEvent =>
   event.type.startsWith("region.") || event.type.startsWith("raft.");
 
-export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, EvaluatorHost, LazyApplier {
+type SendEntries = Extract<RaftEffect, { type: "sendEntries" }>;
+
+export class Region
+  implements
+    ReplicaHost<ReplicaEvent>,
+    ReplicaPorts,
+    EvaluatorHost,
+    ApplierHost,
+    EvidenceReplica,
+    SnapshotSource,
+    SnapshotTarget
+{
   readonly regionId: number;
   readonly #ports: RegionPorts;
   readonly #send: SendToReplica;
   readonly #onEnd: (region: Region) => void;
   readonly #evaluator: Evaluator;
+  readonly #window = new LogWindow();
+  readonly #applier: Applier;
+  readonly #snapshotSender: SnapshotSender;
+  readonly #snapshotInstaller: SnapshotInstaller;
+  /** Where replicas live: from the membership, and from who has written. */
+  readonly #nodes = new Map<number, string>();
   #raft: RaftState | undefined;
   #applied: AppliedState | undefined;
-  /** Entries not handed to the engine yet, by index. */
-  readonly #recent = new Map<number, LogEntry>();
-  /** Handed to the engine up to here. */
-  #submitted = 0;
-  #reading = false;
+  #recoveredTerm = Infinity;
   #serving = false;
   #abandoned = false;
+  /** How long this replica waits for a leader before it stands for election; drawn per wait. */
+  #electionTimeoutMs = 0;
   /** Entries appended by this incarnation. */
   proposals = 0;
 
@@ -96,7 +140,11 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     };
     this.#send = send;
     this.#onEnd = onEnd;
+    this.#applier = new Applier(this.#ports, this, this.#window);
+    this.#snapshotSender = new SnapshotSender(this.#ports, this);
+    this.#snapshotInstaller = new SnapshotInstaller(this.#ports, this);
     this.#evaluator = new Evaluator(this.#ports, this);
+    this.#drawTimeout();
   }
 
   get role(): Role {
@@ -117,6 +165,27 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
 
   get lastIndex(): number {
     return this.#raft?.log.lastIndex ?? 0;
+  }
+
+  /** The term its log had when this incarnation began; Infinity until it is open. */
+  get recoveredTerm(): number {
+    return this.#recoveredTerm;
+  }
+
+  /** The core, for reading; undefined until the replica is open. */
+  get raft(): Readonly<RaftState> | undefined {
+    return this.#raft;
+  }
+
+  /** The node that leads, as far as this replica knows. */
+  get leaderNode(): string | undefined {
+    return this.#nodes.get(this.#raft?.leader ?? 0);
+  }
+
+  /** Only what is durable here may reach the engine (`safety.md` 7). */
+  get applicableIndex(): number {
+    const raft = this.#raft;
+    return raft === undefined ? 0 : Math.min(raft.commitIndex, raft.durableIndex);
   }
 
   /** The applied state; only an opened region has one. */
@@ -143,25 +212,77 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     return this.#abandoned;
   }
 
-  /** Through the actor's mailbox, so that a failure is the actor's. */
-  tick(event: Extract<RaftEvent, { type: "raft.tick" }>): void {
-    this.#send(event);
+  /** Which node a replica of this region lives on. */
+  nodeOf(replicaId: number): string | undefined {
+    return this.#nodes.get(replicaId);
+  }
+
+  /** Through the actor's mailbox, as all that follows, so that a failure is the actor's. */
+  tick(nowMs: number): void {
+    this.#send({ type: "raft.tick", nowMs, electionTimeoutMs: this.#electionTimeoutMs });
+  }
+
+  /** A message of another node's replica. */
+  received(nodeId: string, message: RaftMessage, nowMs: number): void {
+    // An answer must find its way even to a replica this one has not heard of yet.
+    if (!this.#nodes.has(message.from)) this.#nodes.set(message.from, nodeId);
+    this.#send({ type: "raft.message", nowMs, message });
+  }
+
+  heard(leader: number, term: number): boolean {
+    const nowMs = this.#ports.clock.monotonicMs();
+    this.#send({ type: "raft.heard", nowMs, leader, term });
+    return this.#raft !== undefined && !this.#abandoned && follows(this.#raft, leader, term);
+  }
+
+  evidence(nodeId: string, { term, ...proof }: Proof & { readonly term: number }): void {
+    const { voters = [], learners = [] } = this.#raft?.membership ?? {};
+    const nowMs = this.#ports.clock.monotonicMs();
+    for (const from of [...voters, ...learners]) {
+      if (this.#nodes.get(from) !== nodeId) continue;
+      this.#send({ type: "raft.evidence", nowMs, from, term, ...proof });
+    }
+  }
+
+  /** The process that led is gone for certain. */
+  leaderLost(nodeId: string): void {
+    const leader = this.#raft?.leader ?? 0;
+    if (leader === 0 || this.#nodes.get(leader) !== nodeId) return;
+    this.#send({ type: "raft.leaderLost", leader, nowMs: this.#ports.clock.monotonicMs() });
+  }
+
+  /** Hands leadership to the replica on this node, if it is a voter. */
+  transferTo(nodeId: string): void {
+    const to = this.#raft?.membership.voters.find((voter) => this.#nodes.get(voter) === nodeId);
+    if (to === undefined) return;
+    this.#send({ type: "raft.transfer", to, nowMs: this.#ports.clock.monotonicMs() });
+  }
+
+  /** The journal keeps nothing at or below this index any more. */
+  compacted(index: number): void {
+    this.#send({ type: "raft.compacted", index });
   }
 
   async open(): Promise<void> {
     const recovered = await recoverRegion(this.regionId, this.#ports);
     if (this.#abandoned) return;
-    this.#applied = recovered.applied;
+    const { applied, ...log } = recovered;
+    this.#applied = applied;
+    const { replicaId, membership, membershipIndex, peers } = applied.meta;
     this.#raft = startState({
-      replicaId: recovered.applied.meta.replicaId,
-      membership: recovered.applied.meta.membership,
-      hardState: recovered.hardState,
-      appliedIndex: recovered.appliedIndex,
-      appliedTerm: recovered.appliedTerm,
-      terms: recovered.terms,
+      ...log,
+      replicaId,
+      membership,
+      membershipIndex,
+      peers,
       nowMs: this.#ports.clock.monotonicMs(),
     });
-    this.#submitted = recovered.appliedIndex;
+    for (const peer of [...peers, ...this.#raft.peers]) {
+      this.#nodes.set(peer.replicaId, peer.nodeId);
+    }
+    this.#recoveredTerm = recovered.hardState.term;
+    this.#applier.startAt(recovered.appliedIndex);
+    this.#ports.onRole(this);
   }
 
   handle(event: ReplicaEvent): void {
@@ -170,7 +291,8 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
       case "region.walk":
       case "region.expire":
       case "region.propose":
-        this.#evaluator.enqueue(event);
+        if (this.role === "leader") this.#evaluator.enqueue(event);
+        else refuse(event, notLeader);
         break;
       case "region.fetched":
         this.#evaluator.fetched(event);
@@ -209,8 +331,24 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
   /** Appends one entry for the evaluator. Only while serving; returns its index. */
   propose(payload: Buffer): number {
     this.proposals++;
-    this.#step({ type: "raft.propose", payloads: [payload] });
+    const nowMs = this.#ports.link === undefined ? 0 : this.#ports.clock.monotonicMs();
+    this.#step({ type: "raft.propose", nowMs, payloads: [payload] });
     return this.lastIndex;
+  }
+
+  /** 0: what is read now may be answered. Otherwise the round of heartbeats that has to be waited for. */
+  readGate(): number {
+    const { link, clock } = this.#ports;
+    const raft = this.#raft;
+    if (link === undefined || raft === undefined || link.readMode === "stale") return 0;
+    if (link.readMode === "lease" && canRead(raft, clock.monotonicMs())) return 0;
+    const others = raft.membership.voters.filter((voter) => voter !== raft.replicaId);
+    if (others.length === 0) return 0;
+    return link.confirm(others.map((voter) => this.#nodes.get(voter) ?? ""));
+  }
+
+  isConfirmed(round: number): boolean {
+    return this.#raft !== undefined && readConfirmed(this.#raft, round);
   }
 
   #step(event: RaftEvent): void {
@@ -218,100 +356,142 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     if (raft === undefined || this.#abandoned) return;
     perform(step(raft, event), this);
     if (event.type === "raft.applied") this.#afterApply(event.index);
+    else if (event.type === "raft.persisted") this.#applyCommitted();
+    else if (event.type === "raft.evidence") this.#evaluator.confirmed();
   }
 
   persist(
     hardState: HardState | undefined,
     entries: readonly LogEntry[],
     token: PersistToken,
+    reset: LogPosition | undefined,
   ): void {
-    for (const entry of entries) this.#recent.set(entry.index, entry);
+    this.#window.append(entries);
     const write = {
       regionId: this.regionId,
       replicaId: this.applied.meta.replicaId,
       entries,
       ...(hardState === undefined ? {} : { hardState }),
+      ...(reset === undefined ? {} : { reset }),
     };
     this.#ports.log.send({
       type: "log.append",
       write,
-      onDurable: () => this.#send({ type: "raft.persisted", token }),
+      onDurable: () =>
+        this.#send({ type: "raft.persisted", token, nowMs: this.#ports.clock.monotonicMs() }),
     });
   }
 
   send(message: RaftMessage): void {
-    // Every region has one voter until nodes talk to each other; a message would have no way.
-    assert.fail(`region ${this.regionId} has nobody to send ${message.type} to`);
+    const nodeId = this.#nodes.get(message.to);
+    if (nodeId !== undefined) this.#ports.link?.send(nodeId, this.regionId, message);
+  }
+
+  sendEntries(effect: SendEntries): void {
+    const { first, last } = effect;
+    const held = this.#window.range(first, last);
+    if (held !== undefined) {
+      this.#sendAppend(effect, held);
+      return;
+    }
+    const journal = this.#ports.handles.journal;
+    journal?.read(this.regionId, first, last, Infinity).then(
+      (entries) => {
+        if (this.#raft?.roleEpoch !== effect.roleEpoch || entries.length === 0) return;
+        this.#sendAppend(effect, entries);
+      },
+      // Cut in the meantime: the core probes again, and finds that a snapshot is needed.
+      () => undefined,
+    );
+  }
+
+  #sendAppend(effect: SendEntries, entries: readonly LogEntry[]): void {
+    const { to, term, prevIndex, prevTerm, commitIndex } = effect;
+    const from = this.applied.meta.replicaId;
+    const sentAtMs = this.#ports.clock.monotonicMs();
+    const head = { type: "append.request" as const, from, to, term, prevIndex, prevTerm };
+    this.send({ ...head, commitIndex, entries, sentAtMs });
+  }
+
+  sendSnapshot(to: number, term: number): void {
+    void this.#snapshotSender.send(to, term);
+  }
+
+  snapshotSent(to: number, index: number): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    this.#send({ type: "raft.snapshotSent", to, index, ok: index > 0, nowMs });
+  }
+
+  /** A leader's stream of this region; it is refused when it does not fit. */
+  receiveSnapshot(_nodeId: string, header: Buffer, reader: BulkReader): void {
+    void this.#snapshotInstaller.receive(header, reader);
+  }
+
+  get submittedIndex(): number {
+    return this.#applier.submitted;
+  }
+
+  holdApplying(): void {
+    this.#applier.hold();
+  }
+
+  /** A snapshot lies in the engine: the replica goes on from there. */
+  installed(applied: AppliedState, { index, indexTerm: term }: SnapshotHeader): void {
+    const { membership, membershipIndex, peers } = applied.meta;
+    this.#applied = applied;
+    for (const { replicaId, nodeId } of peers) this.#nodes.set(replicaId, nodeId);
+    this.#applier.startAt(index);
+    const nowMs = this.#ports.clock.monotonicMs();
+    const position = { index, term, membership, membershipIndex, peers };
+    this.#send({ type: "raft.installed", ...position, nowMs });
+    this.#applyCommitted();
+  }
+
+  truncate(from: number): void {
+    this.#window.truncate(from);
+  }
+
+  changeMembership(_membership: Membership, peers: readonly Peer[]): void {
+    for (const { replicaId, nodeId } of peers) this.#nodes.set(replicaId, nodeId);
+    // Fewer voters may have confirmed a read already.
+    this.#evaluator.confirmed();
+    this.#ports.onRole(this);
   }
 
   commit(_from: number, to: number): void {
     this.#evaluator.committed(to);
-    const writer = this.#ports.handles.engine?.writer;
-    if (writer === undefined || !this.#serving || this.#evaluator.waitsForApply) {
-      this.#applyCommitted();
-    } else {
-      writer.collectLater(this);
-    }
+    this.#applyCommitted();
   }
 
-  collect(): void {
-    try {
-      this.#applyCommitted();
-    } catch (error) {
-      this.tellSelf({ type: "region.failed", error });
-    }
+  onApplyFailed(error: unknown): void {
+    this.tellSelf({ type: "region.failed", error });
+  }
+
+  onApplied(index: number): void {
+    this.#send({ type: "raft.applied", index, nowMs: this.#ports.clock.monotonicMs() });
   }
 
   changeRole(role: Role): void {
-    if (role !== "leader") this.#setServing(false);
+    if (role !== "leader") this.#stopServing();
+    this.#drawTimeout();
+    this.#ports.onRole(this);
   }
 
-  /** Hands committed entries to the engine in order; reads from the journal what is not in memory. */
+  #drawTimeout(): void {
+    this.#electionTimeoutMs = 1500 + this.#ports.random() * 500;
+  }
+
   #applyCommitted(): void {
-    const raft = this.#raft;
-    if (raft === undefined || this.#abandoned || this.#reading) return;
-    const entries: LogEntry[] = [];
-    while (this.#submitted < raft.commitIndex) {
-      const entry = this.#recent.get(this.#submitted + 1);
-      if (entry === undefined) break;
-      this.#recent.delete(entry.index);
-      this.#submitted = entry.index;
-      entries.push(entry);
-    }
-    if (entries.length > 0) this.#submit(entries);
-    if (this.#submitted < raft.commitIndex) this.#readMore(raft.commitIndex);
-  }
-
-  #submit(entries: readonly LogEntry[]): void {
-    const last = entries.at(-1);
-    if (last === undefined) return;
-    const { operations, sync, hasGarbage, state, nextExpiryMs } = applyEntries(
-      entries,
-      this.applied,
-      this.#ports.dataIds,
-    );
-    this.#ports.engine.send({
-      type: "engine.apply",
-      job: {
-        regionId: this.regionId,
-        operations,
-        applied: { index: last.index, term: last.term },
-        ...(state === undefined ? {} : { state }),
-        sync,
-        onDone: () => {
-          this.#send({ type: "raft.applied", index: last.index });
-          // Not earlier: whoever looks for due keys must then find these.
-          this.applied.nextExpiryMs = Math.min(this.applied.nextExpiryMs, nextExpiryMs);
-          if (hasGarbage) this.#ports.onGarbage();
-        },
-      },
-    });
+    if (this.#applier.submitted >= this.applicableIndex) return;
+    this.#applier.wake(this.#serving && !this.#evaluator.waitsForApply);
   }
 
   #afterApply(index: number): void {
+    // A node alone lets go at once; others keep a little for those who are behind.
+    if (this.#ports.link === undefined || this.#window.bytes > keptBytes) this.#window.trim(index);
     this.#evaluator.applied(index);
     const raft = this.#raft;
-    if (raft !== undefined && isServing(raft)) this.#setServing(true);
+    if (raft !== undefined && isServing(raft)) this.#setServing();
   }
 
   /** Gives up the large writes that a former leader left unfinished. */
@@ -331,28 +511,19 @@ export class Region implements ReplicaHost<ReplicaEvent>, ReplicaPorts, Evaluato
     );
   }
 
-  #readMore(to: number): void {
-    const journal = this.#ports.handles.journal;
-    if (journal === undefined) return;
-    this.#reading = true;
-    journal.read(this.regionId, this.#submitted + 1, to, catchUpBytes).then(
-      (entries) => {
-        this.#reading = false;
-        if (this.#abandoned) return;
-        for (const entry of entries) this.#recent.set(entry.index, entry);
-        this.#applyCommitted();
-      },
-      (error: unknown) => this.#ports.onFatal(error as Error),
-    );
+  #setServing(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    this.#dropStagings();
+    this.#evaluator.serve(this.applied);
+    this.#ports.onServing(this, true);
   }
 
-  #setServing(serving: boolean): void {
-    if (this.#serving === serving) return;
-    this.#serving = serving;
-    if (serving) {
-      this.#dropStagings();
-      this.#evaluator.serve(this.applied);
-    } else this.#evaluator.pause("leadership changed");
-    this.#ports.onServing(this, serving);
+  /** Also before it has begun to serve: what already waits for that is answered. */
+  #stopServing(): void {
+    const wasServing = this.#serving;
+    this.#serving = false;
+    this.#evaluator.pause("leadership changed");
+    if (wasServing) this.#ports.onServing(this, false);
   }
 }

@@ -4,18 +4,36 @@
 import type { RegionLine } from "../../resp/server.ts";
 import type { EngineOpener } from "../../storage/engine.ts";
 import type { Positions } from "../../storage/position.ts";
+import type { Transport } from "../../transport/transport.ts";
+import type { Heartbeats, NodeInfo, NodeListener, Nodes } from "../cluster/protocol.ts";
 import type { RegionFigures } from "../observe/counters.ts";
 import type { ChildSpec, SupervisorInput } from "../system/children.ts";
 import type { Clock } from "../system/clock.ts";
-import type { Turn } from "../system/turn.ts";
+import type { ScheduleTurn, Turn } from "../system/turn.ts";
 import { RecordCache } from "./cache.ts";
 import { DataIds } from "./data-ids.ts";
 import { RegionDirectory, type DirectoryEntry } from "./directory.ts";
 import type { EvaluatorCounters } from "./evaluator-host.ts";
 import { StoreHandles } from "./handles.ts";
+import { StoreLink } from "./link.ts";
 import type { JournalOpener } from "./log.ts";
+import type { Places } from "./protocol.ts";
+import type { ReadMode } from "./region-link.ts";
 import type { RegionServer } from "./region-server.ts";
 import { storeSpec } from "./supervisor.ts";
+
+/** What a store needs of the nodes beside its own. */
+export interface StoreNeighbours {
+  readonly transport: Transport;
+  readonly heartbeats: Heartbeats;
+  readonly nodes: Nodes;
+  readonly readMode: ReadMode;
+  /** This node as the others hear of it. */
+  readonly self: () => NodeInfo;
+  /** The founders, once the cluster is formed: the replicas of the bootstrap are theirs. */
+  readonly members: () => readonly string[];
+  readonly replicas: () => number;
+}
 
 /** What a store is made of. */
 export interface StoreOptions {
@@ -31,6 +49,9 @@ export interface StoreOptions {
   readonly turn: Turn;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly schedule: ScheduleTurn;
+  /** Undefined on a node that is alone. */
+  readonly neighbours?: StoreNeighbours;
   readonly supervision: Pick<SupervisorInput, "now" | "onExit" | "onRestart">;
   readonly log: { error(message: string, fields: Readonly<Record<string, unknown>>): void };
   readonly onFatal: (error: unknown) => void;
@@ -45,15 +66,13 @@ export class Store {
     expiredKeys: 0,
     fetches: 0,
   };
-  readonly directory = new RegionDirectory();
+  readonly directory: RegionDirectory;
   readonly handles = new StoreHandles();
   readonly cache: RecordCache;
   /** The gateway's way from keys to regions. */
-  readonly routes: {
-    positionOf(key: Buffer): number;
-    regionOf(position: number): DirectoryEntry | undefined;
-    all(): readonly DirectoryEntry[];
-  };
+  readonly places: Places;
+  /** Hears of other nodes' ups and downs; undefined on a node that is alone. */
+  readonly link: (StoreLink & NodeListener) | undefined;
   readonly #options: StoreOptions;
   #server: RegionServer | undefined;
   #activeExpire = true;
@@ -61,11 +80,28 @@ export class Store {
   constructor(options: StoreOptions) {
     this.#options = options;
     this.cache = new RecordCache(options.recordCacheBytes);
-    this.routes = {
+    const directory = new RegionDirectory(options.nodeId);
+    this.directory = directory;
+    this.places = {
       positionOf: (key) => options.positions.positionOf(key),
-      regionOf: (position) => this.directory.regionOf(position),
-      all: () => this.directory.all(),
+      regionOf: (position) => directory.regionOf(position),
+      byId: (regionId) => directory.byId(regionId),
+      all: () => directory.all(),
+      onChange: (listener) => directory.onChange(listener),
     };
+    this.link = this.#createLink();
+  }
+
+  #createLink(): StoreLink | undefined {
+    const { neighbours, clock, turn, log } = this.#options;
+    if (neighbours === undefined) return undefined;
+    return new StoreLink({
+      ...neighbours,
+      directory: this.directory,
+      clock,
+      turn,
+      onGarbled: (from, error) => log.error("a message cannot be read", { from, error }),
+    });
   }
 
   /** The store's tree for the node's supervisor. */
@@ -83,6 +119,7 @@ export class Store {
       clock,
       random,
       counters,
+      link: this.link,
       onFatal,
       onBug: (error: unknown, command: string) =>
         this.#options.log.error("a command failed by a bug", { command, error }),
@@ -98,6 +135,8 @@ export class Store {
         directory,
         clock,
         random,
+        schedule: this.#options.schedule,
+        ...this.#bootstrap(),
         region,
         onServer: (server) => {
           this.#server = server;
@@ -109,10 +148,36 @@ export class Store {
     });
   }
 
-  /** Every region has a serving replica here. */
+  /** Who has replicas, and who else there is. */
+  #bootstrap() {
+    const { neighbours, nodeId } = this.#options;
+    if (neighbours === undefined) {
+      return { members: () => [nodeId], replicas: () => 1, nodes: undefined };
+    }
+    const { nodes, members, replicas, self } = neighbours;
+    const seen = (): NodeInfo[] => [self(), ...nodes.others().map(({ info }) => info)];
+    const upSinceMs = (id: string): number | undefined => nodes.upSinceMs(id);
+    return { members, replicas, nodes: { seen, upSinceMs } };
+  }
+
+  /** Every region is served, here or on another node. */
   isServing(): boolean {
     const entries = this.directory.all();
-    return entries.length > 0 && entries.every((entry) => entry.region?.serving === true);
+    return entries.length > 0 && entries.every((entry) => this.#isServed(entry));
+  }
+
+  #isServed({ isLeader, region, leaderNode }: DirectoryEntry): boolean {
+    return isLeader ? region?.serving === true : leaderNode !== undefined;
+  }
+
+  /** Gives the leaderships of this node away, before it stops. */
+  async handOver(): Promise<void> {
+    await this.#server?.handOver();
+  }
+
+  /** The stores region 0 has on record; empty while it has no replica here. */
+  async registeredStores(): Promise<readonly NodeInfo[]> {
+    return (await this.#server?.stores()) ?? [];
   }
 
   /** Writes are refused for lack of space. */
@@ -131,15 +196,14 @@ export class Store {
 
   /** For SPIRE.REGIONS. */
   regionLines(): RegionLine[] {
-    const { nodeId } = this.#options;
-    return this.directory.all().map(({ regionId, fromPosition, toPosition, epoch, region }) => ({
-      region: regionId,
-      fromPosition,
-      toPosition,
-      leader: region?.role === "leader" ? nodeId : "",
-      peers: [nodeId],
-      epoch,
-      term: region?.term ?? 0,
+    return this.directory.all().map((entry) => ({
+      region: entry.regionId,
+      fromPosition: entry.fromPosition,
+      toPosition: entry.toPosition,
+      leader: entry.leaderNode ?? "",
+      peers: [...entry.peers],
+      epoch: entry.epoch,
+      term: entry.term,
     }));
   }
 

@@ -17,6 +17,16 @@ import type { StoreHandles } from "./handles.ts";
 
 /** Keys looked at before others get a turn. */
 const sliceKeys = 256;
+/** Everything that a data id can stand before. */
+const replicatedSpaces = [
+  spaces.meta,
+  spaces.sub,
+  spaces.ttl,
+  spaces.txn,
+  spaces.region,
+  spaces.placement,
+  spaces.staging,
+];
 
 export class Sweeper {
   readonly #handles: StoreHandles;
@@ -71,18 +81,18 @@ export class Sweeper {
   async #sweepClears(): Promise<void> {
     const { engine } = this.#handles.opened();
     const iterator = engine.iterate(spaceRange(spaces.pendingClear));
+    const arriving = this.#handles.snapshots.arriving();
     const records: WriteOperation[] = [];
     const slots = new Map<number, Set<number>>();
     for await (const { key, value } of pairs(iterator, () => this.#stopped)) {
-      records.push({ type: "del", key });
       const { dataId, slot } = decodePendingClear(value);
+      if (arriving.has(dataId)) continue;
+      records.push({ type: "del", key });
       if (slot !== undefined) {
         slots.set(dataId, (slots.get(dataId) ?? new Set()).add(slot));
         continue;
       }
-      for (const space of [spaces.meta, spaces.sub, spaces.ttl, spaces.staging]) {
-        await engine.clear(dataIdRange(space, dataId));
-      }
+      for (const space of replicatedSpaces) await engine.clear(dataIdRange(space, dataId));
     }
     for (const [dataId, left] of slots) await this.#clearSlots(dataId, left);
     if (this.#stopped) return;

@@ -28,12 +28,19 @@ interface Waiting {
   readonly index: number;
 }
 
+/** Done, but not yet proved to be a leader's answer. */
+interface Unconfirmed {
+  readonly round: number;
+  settle(): void;
+}
+
 export class Walks {
   readonly #ports: RegionPorts;
   readonly #host: EvaluatorHost;
   readonly #now: () => number;
   readonly #expire: (due: RegionExpire["due"], settle: RegionExpire["settle"]) => void;
   #waiting: Waiting[] = [];
+  #unconfirmed: Unconfirmed[] = [];
   readonly #running = new Set<RegionWalk>();
 
   constructor(
@@ -77,12 +84,27 @@ export class Walks {
       if (!this.#running.delete(walk)) return;
       walk.settle(error === undefined ? { keys, next } : { error });
     };
-    if (expired.length === 0) settle();
-    else this.#expire(expired, settle);
+    if (expired.length > 0) {
+      this.#expire(expired, settle);
+      return;
+    }
+    // Asked now, after the walk arrived and ran: what it saw is then not older than its question.
+    const round = this.#host.readGate();
+    if (round === 0) settle();
+    else this.#unconfirmed.push({ round, settle });
+  }
+
+  /** Acknowledged heartbeats have come in. */
+  confirmed(): void {
+    if (this.#unconfirmed.length === 0) return;
+    const done = this.#unconfirmed.filter(({ round }) => this.#host.isConfirmed(round));
+    this.#unconfirmed = this.#unconfirmed.filter((walk) => !done.includes(walk));
+    for (const walk of done) walk.settle();
   }
 
   abandon(error: string): void {
     this.#waiting = [];
+    this.#unconfirmed = [];
     for (const walk of this.#running) walk.settle({ error });
     this.#running.clear();
   }

@@ -56,6 +56,7 @@ export class EngineWriter implements TurnTask {
   #isDirty = true;
   #deferred = false;
   #stopped = false;
+  #between: Array<() => void> = [];
   #idle: Array<() => void> = [];
   readonly statistics: WriterStatistics = {
     batches: 0,
@@ -128,6 +129,16 @@ export class EngineWriter implements TurnTask {
   }
 
   /**
+   * Runs it in the first step in which no batch is in flight, perhaps this one: whatever iterators it
+   * opens all see the same batches. Never after `stop`. It must not throw.
+   */
+  betweenBatches(task: () => void): void {
+    if (this.#stopped) return;
+    if (this.#inFlight) this.#between.push(task);
+    else task();
+  }
+
+  /**
    * The end of this incarnation: nothing more is written and what waits is dropped unanswered (the
    * log still has it). Resolves when the batch in flight, if any, has ended.
    */
@@ -137,6 +148,7 @@ export class EngineWriter implements TurnTask {
     this.#timer = undefined;
     this.#queue = [];
     this.#markers = [];
+    this.#between = [];
     this.#appliers.clear();
     if (!this.#inFlight) for (const resolve of this.#idle.splice(0)) resolve();
     return this.idle();
@@ -157,6 +169,7 @@ export class EngineWriter implements TurnTask {
 
   /** Nothing is in flight any more: the next batch, or word to those who wait for none. */
   #goOn(): void {
+    for (const task of this.#between.splice(0)) task();
     if (this.#hasWork) this.#deferRun();
     else for (const resolve of this.#idle.splice(0)) resolve();
   }

@@ -1,8 +1,11 @@
 // What the journal keeps and gives back: the vocabulary shared by its files and by the actors that
 // use it. A journal serves all regions of a store; one group write is in flight at a time.
 
-/** What an entry means to the replica: 0 = the no-op of a new term, 1 = effects of evaluated commands. */
-export type EntryKind = 0 | 1;
+/**
+ * What an entry means to the replica: 0 = the no-op of a new term, 1 = effects of evaluated commands,
+ * 2 = a change of membership.
+ */
+export type EntryKind = 0 | 1 | 2;
 
 /** One Raft log entry (paper section 5.3). `index` counts from 1; `payload` is at most 512 KiB. */
 export interface LogEntry {

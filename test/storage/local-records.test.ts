@@ -34,7 +34,15 @@ const regionMeta: fc.Arbitrary<RegionMeta> = fc.record({
     { maxLength: 5 },
   ),
   epoch: fc.record({ version: u48, confVersion: u48 }),
-  membership: fc.record({ voters: fc.array(u48, { maxLength: 5 }) }),
+  membership: fc.record({
+    voters: fc.array(u48, { maxLength: 5 }),
+    learners: fc.array(u48, { maxLength: 3 }),
+  }),
+  membershipIndex: u48,
+  peers: fc.array(
+    fc.record({ replicaId: u48, nodeId: fc.string({ unit: "grapheme", maxLength: 30 }) }),
+    { maxLength: 6 },
+  ),
 });
 
 const meta: RegionMeta = {
@@ -42,7 +50,9 @@ const meta: RegionMeta = {
   replicaId: 17,
   extents: [{ fromPosition: 1, toPosition: 2, dataId: 3, controlDataId: 4 }],
   epoch: { version: 1, confVersion: 2 },
-  membership: { voters: [17] },
+  membership: { voters: [17], learners: [] },
+  membershipIndex: 0,
+  peers: [{ replicaId: 17, nodeId: "a" }],
 };
 
 describe("local records", () => {

@@ -1,0 +1,104 @@
+// Where leaders should be: each region's preferred node as long as that is up, any live voter's node
+// when this one stops. It only asks for hand-overs; whether one happens is the replicas' business.
+
+import type { Clock, TimerId } from "../system/clock.ts";
+import type { Region } from "./region.ts";
+import { preferredLeader, type MappedRegion } from "./region-map.ts";
+
+/** How often leaders that stand on the wrong node are looked for, and how many move at once. */
+const balanceMs = 1000;
+const movesAtOnce = 4;
+/** A node that has come back leads again after it has been there this long. */
+const settledMs = 4000;
+/** How long a stopping node waits for its successors. */
+const handOverMs = 1000;
+
+/** What leadership needs to know of the other nodes. */
+export interface PeerNodes {
+  /** Monotonic ms since when the node is up; undefined while it is down. */
+  upSinceMs(nodeId: string): number | undefined;
+}
+
+export interface LeadershipPorts {
+  readonly nodeId: string;
+  readonly clock: Clock;
+  readonly nodes: PeerNodes;
+  /** Every region of the map, region 0 among them. */
+  readonly mapped: () => Iterable<MappedRegion>;
+  readonly replica: (regionId: number) => Region | undefined;
+}
+
+export class Leadership {
+  readonly #ports: LeadershipPorts;
+  #timer: TimerId;
+  #stopped = false;
+
+  constructor(ports: LeadershipPorts) {
+    this.#ports = ports;
+  }
+
+  start(): void {
+    this.#timer = this.#ports.clock.setTimeout(() => {
+      if (this.#stopped) return;
+      this.#balance();
+      this.start();
+    }, balanceMs);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#ports.clock.clearTimeout(this.#timer);
+  }
+
+  /** A few at a time, and only to nodes that have settled. */
+  #balance(): void {
+    const { nodes, clock, nodeId, mapped, replica } = this.#ports;
+    const nowMs = clock.monotonicMs();
+    let moves = 0;
+    for (const region of mapped()) {
+      const leader = replica(region.regionId);
+      if (leader?.serving !== true) continue;
+      const to = preferredLeader(region);
+      const upSinceMs = nodes.upSinceMs(to);
+      if (to === nodeId || upSinceMs === undefined || nowMs - upSinceMs < settledMs) continue;
+      leader.transferTo(to);
+      moves++;
+      if (moves === movesAtOnce) return;
+    }
+  }
+
+  /** Gives every leadership away that somebody live can take; resolves when done, or after a second. */
+  async handOver(): Promise<void> {
+    // Otherwise the balance would bring back what is given away.
+    this.stop();
+    const { clock } = this.#ports;
+    const deadlineMs = clock.monotonicMs() + handOverMs;
+    for (const region of this.#led()) {
+      const successors = this.#successors(region);
+      const to = successors[region.regionId % successors.length];
+      if (to !== undefined) region.transferTo(to);
+    }
+    while (!this.#led().next().done && clock.monotonicMs() < deadlineMs) {
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, 10));
+    }
+  }
+
+  /** Regions led here that somebody else could lead. */
+  *#led(): Generator<Region> {
+    for (const { regionId } of this.#ports.mapped()) {
+      const region = this.#ports.replica(regionId);
+      if (region?.role !== "leader") continue;
+      if (this.#successors(region).length > 0) yield region;
+    }
+  }
+
+  /** Live nodes with another voter of the region. */
+  #successors(region: Region): string[] {
+    const { nodes, nodeId } = this.#ports;
+    const voters = region.raft?.membership.voters ?? [];
+    return voters
+      .map((voter) => region.nodeOf(voter))
+      .filter((at): at is string => at !== undefined && at !== nodeId)
+      .filter((at) => nodes.upSinceMs(at) !== undefined);
+  }
+}

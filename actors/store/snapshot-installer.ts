@@ -1,0 +1,280 @@
+// Takes a leader's snapshot in: writes its records under fresh data ids that no replica names, then
+// makes them the region's in one synced batch, restarts the log behind them, and only then says so.
+// It stands between the stream and engine and journal; a local record in that batch plays the part of
+// a manifest (`recover.ts` ends what a crash has interrupted), so nothing is kept in files beside it.
+
+import type { WriteOperation } from "../../storage/engine.ts";
+import { DamagedError } from "../../storage/errors.ts";
+import { decodeRecord } from "../../storage/keyspace/record-codec.ts";
+import {
+  checkedValue,
+  parseMetaKey,
+  physicalKey,
+  spaces,
+  ttlKey,
+  withChecksum,
+} from "../../storage/keys.ts";
+import {
+  encodeApplied,
+  encodePendingClear,
+  installedKey,
+  pendingClearKey,
+  type PendingClear,
+  type RegionMeta,
+} from "../../storage/local-records.ts";
+import type { BulkReader } from "../../transport/transport.ts";
+import { follows } from "../raft/election.ts";
+import type { RaftState } from "../raft/state.ts";
+import { regionMetaOperation, stateOperation, type AppliedState } from "./apply.ts";
+import type { RegionPorts } from "./region.ts";
+import {
+  ChunkDecoder,
+  decodeSnapshotHeader,
+  SnapshotError,
+  type SnapshotHeader,
+  type SnapshotRecord,
+} from "./snapshot-format.ts";
+import type { EngineWriter } from "./writer.ts";
+
+/** What installing needs of its replica. */
+export interface SnapshotTarget {
+  readonly regionId: number;
+  readonly ended: boolean;
+  readonly raft: Readonly<RaftState> | undefined;
+  readonly applied: AppliedState;
+  /** Entries up to here have been handed to the engine. */
+  readonly submittedIndex: number;
+  /** The leader of that term shows itself. */
+  heard(leader: number, term: number): void;
+  /** Nothing more is handed to the engine until `installed`. */
+  holdApplying(): void;
+  /** The snapshot lies in the engine durably; the core is to make the log agree with it. */
+  installed(applied: AppliedState, header: SnapshotHeader): void;
+}
+
+type InstallerPorts = Pick<RegionPorts, "handles" | "log" | "dataIds" | "onGarbage">;
+
+export class SnapshotInstaller {
+  readonly #ports: InstallerPorts;
+  readonly #target: SnapshotTarget;
+  #busy = false;
+
+  constructor(ports: InstallerPorts, target: SnapshotTarget) {
+    this.#ports = ports;
+    this.#target = target;
+  }
+
+  /** Takes the stream to its end, by `accept` or `abort`. Never rejects. */
+  async receive(header: Buffer, reader: BulkReader): Promise<void> {
+    if (this.#busy) {
+      reader.abort("another snapshot is being installed");
+      return;
+    }
+    this.#busy = true;
+    try {
+      const decoded = decodeSnapshotHeader(header);
+      // A chunk that comes late renews no promise; the stream's beginning is as good as an append.
+      this.#target.heard(decoded.from, decoded.term);
+      const reason = refusal(this.#target, decoded);
+      if (reason !== undefined) throw new SnapshotError(reason);
+      const { writer } = this.#ports.handles.opened();
+      await new Install(this.#ports, this.#target, writer, decoded).run(reader);
+      reader.accept();
+    } catch (error) {
+      reader.abort(error instanceof Error ? error.message : String(error));
+    } finally {
+      this.#busy = false;
+    }
+  }
+}
+
+/** Why this replica does not take such a snapshot now; undefined when it does. */
+function refusal(target: SnapshotTarget, header: SnapshotHeader): string | undefined {
+  const { raft } = target;
+  if (target.ended || raft === undefined) return "the replica is not open";
+  if (header.regionId !== target.regionId || header.to !== raft.replicaId) {
+    return "the snapshot is for another replica";
+  }
+  if (!follows(raft, header.from, header.term)) return "not a follower of that leader in that term";
+  const held = Math.max(raft.appliedIndex, target.submittedIndex);
+  if (header.index <= held) return `the replica has applied ${held} already`;
+  const { extents } = target.applied.meta;
+  const isSameRange =
+    extents.length === header.extents.length &&
+    extents.every(
+      ({ fromPosition, toPosition }, i) =>
+        header.extents[i]?.fromPosition === fromPosition &&
+        header.extents[i]?.toPosition === toPosition,
+    );
+  return isSameRange ? undefined : "the snapshot is of another range";
+}
+
+/** One snapshot on its way in. */
+class Install {
+  readonly #ports: InstallerPorts;
+  readonly #target: SnapshotTarget;
+  readonly #writer: EngineWriter;
+  readonly #header: SnapshotHeader;
+  readonly #dataId: number;
+  readonly #controlDataId: number;
+  #nextExpiryMs = Infinity;
+
+  constructor(
+    ports: InstallerPorts,
+    target: SnapshotTarget,
+    writer: EngineWriter,
+    header: SnapshotHeader,
+  ) {
+    this.#ports = ports;
+    this.#target = target;
+    this.#writer = writer;
+    this.#header = header;
+    this.#dataId = ports.dataIds.take();
+    this.#controlDataId = ports.dataIds.take();
+  }
+
+  async run(reader: BulkReader): Promise<void> {
+    const { snapshots } = this.#ports.handles;
+    const fresh = [this.#dataId, this.#controlDataId];
+    snapshots.beginArriving(fresh);
+    try {
+      await this.#reserve(fresh);
+      await this.#takeRecords(reader);
+      await this.#switch();
+    } finally {
+      // Every write of ours has been answered, so whatever is garbage lies in the engine.
+      snapshots.endArriving(fresh);
+      this.#ports.onGarbage();
+    }
+  }
+
+  /** Durable before the first record: after a crash these ids are cleared and given to nobody. */
+  #reserve(fresh: readonly number[]): Promise<void> {
+    const clears = fresh.map((dataId) => putClear({ dataId }));
+    return this.#write([...clears, this.#ports.dataIds.record()], true);
+  }
+
+  async #takeRecords(reader: BulkReader): Promise<void> {
+    const decoder = new ChunkDecoder(this.#header.snapshotId);
+    for (;;) {
+      const chunk = await reader.read();
+      if (chunk === undefined) break;
+      const reason = refusal(this.#target, this.#header);
+      if (reason !== undefined) throw new SnapshotError(reason);
+      const operations: WriteOperation[] = [];
+      for (const record of decoder.take(chunk) ?? []) this.#place(record, operations);
+      // One write outstanding: the stream's credit comes back as fast as the engine takes it.
+      if (operations.length > 0) await this.#write(operations, false);
+    }
+    decoder.finish();
+    // The long sync happens here, before anything waits for the short one of the switch.
+    await this.#write([this.#ports.dataIds.record()], true);
+  }
+
+  /** A record under the fresh data id; of a key that expires, its place in the index too. */
+  #place({ key, stored }: SnapshotRecord, operations: WriteOperation[]): void {
+    const value = checked(key, stored);
+    operations.push({ type: "put", key: physicalKey(key, this.#dataId), value: stored });
+    if (key[0] !== spaces.meta) return;
+    const { expireAtMs } = decodeRecord(value);
+    if (expireAtMs === 0) return;
+    const { position, bucket, slot, key: name } = parseMetaKey(key);
+    const due = ttlKey(expireAtMs, position, bucket, slot, name);
+    operations.push({
+      type: "put",
+      key: physicalKey(due, this.#dataId),
+      value: withChecksum(due, Buffer.alloc(0)),
+    });
+    if (expireAtMs < this.#nextExpiryMs) this.#nextExpiryMs = expireAtMs;
+  }
+
+  /**
+   * Makes the records the region's. What was handed to the engine before is ordered before this
+   * batch, under data ids that it gives up; nothing is handed over until it has landed.
+   */
+  async #switch(): Promise<void> {
+    const target = this.#target;
+    const header = this.#header;
+    const reason = refusal(target, header);
+    if (reason !== undefined) throw new SnapshotError(reason);
+    target.holdApplying();
+    const applied = this.#appliedState(target.applied.meta);
+    const { regionId } = target;
+    await new Promise<void>((resolve) => {
+      this.#writer.submit({
+        regionId,
+        operations: this.#switchOperations(target.applied.meta, applied.meta),
+        applied: { index: header.index, term: header.indexTerm },
+        state: stateOperation(applied),
+        sync: true,
+        onDone: () => {
+          // In the step in which the engine says so: nothing comes between it and the core. A replica
+          // that has ended leaves it to the next incarnation, which finds the record of the install.
+          if (!target.ended) target.installed(applied, header);
+          resolve();
+        },
+      });
+    });
+    await this.#logIsDurable(applied.meta.replicaId);
+    if (target.ended) throw new SnapshotError("the replica has ended");
+    void this.#write([{ type: "del", key: installedKey(regionId) }], false);
+  }
+
+  /** Whatever the core made of its log by then. */
+  #logIsDurable(replicaId: number): Promise<void> {
+    const write = { regionId: this.#target.regionId, replicaId };
+    return new Promise((resolve) => {
+      this.#ports.log.send({ type: "log.append", write, onDurable: resolve });
+    });
+  }
+
+  #appliedState(former: RegionMeta): AppliedState {
+    const { membership, membershipIndex, peers, epoch, counters, unclearedSlots } = this.#header;
+    const dataId = this.#dataId;
+    const controlDataId = this.#controlDataId;
+    const extents = former.extents.map((extent) => ({ ...extent, dataId, controlDataId }));
+    return {
+      meta: { ...former, extents, membership, membershipIndex, peers, epoch },
+      counters,
+      nextExpiryMs: this.#nextExpiryMs,
+      uncleared: new Set(unclearedSlots),
+    };
+  }
+
+  #switchOperations(former: RegionMeta, meta: RegionMeta): WriteOperation[] {
+    const { index, indexTerm, unclearedSlots } = this.#header;
+    const dataId = this.#dataId;
+    const operations: WriteOperation[] = [
+      regionMetaOperation(meta),
+      { type: "put", key: installedKey(meta.regionId), value: encodeApplied(index, indexTerm) },
+      { type: "del", key: pendingClearKey({ dataId }) },
+      { type: "del", key: pendingClearKey({ dataId: this.#controlDataId }) },
+    ];
+    for (const extent of former.extents) {
+      operations.push(putClear({ dataId: extent.dataId }));
+      operations.push(putClear({ dataId: extent.controlDataId }));
+    }
+    for (const slot of unclearedSlots) operations.push(putClear({ dataId, slot }));
+    return operations;
+  }
+
+  #write(operations: readonly WriteOperation[], sync: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#writer.submit({ regionId: this.#target.regionId, operations, sync, onDone: resolve });
+    });
+  }
+}
+
+function putClear(clear: PendingClear): WriteOperation {
+  return { type: "put", key: pendingClearKey(clear), value: encodePendingClear(clear) };
+}
+
+/** Its value. One that does not fit was broken on its way, or by its sender; nothing here is. */
+function checked(key: Buffer, stored: Buffer): Buffer {
+  try {
+    return checkedValue(key, stored);
+  } catch (error) {
+    if (error instanceof DamagedError) throw new SnapshotError(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,70 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { LogWindow } from "../../../actors/store/log-window.ts";
+import type { LogEntry } from "../../../storage/journal/types.ts";
+
+const entry = (index: number, term: number): LogEntry => ({
+  index,
+  term,
+  kind: 1,
+  payload: Buffer.from(`${index}@${term}`),
+});
+
+const run = (from: number, count: number, term: number): LogEntry[] =>
+  Array.from({ length: count }, (_, i) => entry(from + i, term));
+
+test("an append at an index held replaces everything from there on", () => {
+  const window = new LogWindow();
+  window.append(run(1, 5, 1));
+  window.append(run(3, 1, 2));
+  expect(window.range(1, 3)).toEqual([entry(1, 1), entry(2, 1), entry(3, 2)]);
+  expect(window.get(4)).toBeUndefined();
+  expect(window.range(1, 4)).toBeUndefined();
+});
+
+test("entries behind a gap make it forget what came before", () => {
+  const window = new LogWindow();
+  window.append(run(1, 2, 1));
+  window.append(run(9, 2, 3));
+  expect(window.get(2)).toBeUndefined();
+  expect(window.range(9, 10)).toEqual(run(9, 2, 3));
+});
+
+test("it holds what a log would, between what was trimmed and what was truncated", () => {
+  const step = fc.oneof(
+    fc.record({ type: fc.constant("append" as const), back: fc.nat(4), count: fc.nat(6) }),
+    fc.record({ type: fc.constant("truncate" as const), back: fc.nat(4) }),
+    fc.record({ type: fc.constant("trim" as const), back: fc.nat(8) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const window = new LogWindow();
+      const log: LogEntry[] = [];
+      let trimmed = 0;
+      let term = 0;
+      for (const next of steps) {
+        if (next.type === "append") {
+          const from = Math.max(trimmed, log.length - next.back);
+          log.length = from;
+          const entries = run(from + 1, next.count, ++term);
+          log.push(...entries);
+          if (entries.length === 0) window.truncate(from + 1);
+          window.append(entries);
+        } else if (next.type === "truncate") {
+          log.length = Math.max(trimmed, log.length - next.back);
+          window.truncate(log.length + 1);
+        } else {
+          trimmed = Math.max(trimmed, log.length - next.back);
+          window.trim(trimmed);
+        }
+        const held = log.slice(trimmed);
+        for (const one of held) expect(window.get(one.index)).toEqual(one);
+        for (let index = 1; index <= trimmed; index++) expect(window.get(index)).toBeUndefined();
+        expect(window.get(log.length + 1)).toBeUndefined();
+        expect(window.bytes).toBe(held.reduce((sum, { payload }) => sum + payload.length, 0));
+        if (held.length > 0) expect(window.range(trimmed + 1, log.length)).toEqual(held);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
