@@ -56,6 +56,15 @@ export interface SlowlogEntry {
   readonly name: string;
 }
 
+/** One node of the cluster. */
+export interface ClusterNode {
+  readonly nodeId: string;
+  /** Of its RESP listener; port 0 while that is not known. */
+  readonly host: string;
+  readonly port: number;
+  readonly isUp: boolean;
+}
+
 /** The node as session commands see it. */
 export interface Server {
   /** Wall clock, Unix ms with microsecond fraction when known. */
@@ -92,6 +101,8 @@ export interface Server {
   later(delayMs: number, run: () => void): void;
   /** SPIRE.REGIONS: one map per region; SPIRE.REGION key: the one of that key. */
   regions(): readonly RegionLine[];
+  /** Every node of the cluster, this one first. */
+  clusterNodes(): readonly ClusterNode[];
   /** Undefined while the store does not run. */
   regionOf(key: Buffer): RegionLine | undefined;
 }

@@ -12,6 +12,7 @@ import type { ClientLine } from "../../resp/server.ts";
 import type { TurnTask } from "../system/turn.ts";
 import { dispatch } from "./dispatch.ts";
 import type { Gateway } from "./gateway.ts";
+import type { ErrandRoute } from "./protocol.ts";
 import { ClientSession } from "./session.ts";
 import { Slot } from "./slot.ts";
 import type { SlotOwner } from "./slot.ts";
@@ -120,6 +121,15 @@ export class Connection implements TurnTask, SlotOwner {
     if (slot === this.#barrier) this.#barrier = undefined;
     if (this.#stalled) this.#hold(slot.reply);
     if (this.#slots[this.#head] === slot) this.#schedule();
+  }
+
+  lastExecuted(route: ErrandRoute): number {
+    if (this.#closed) return Infinity;
+    let last = 0;
+    for (let at = this.#head; at < this.#slots.length; at += 1) {
+      last = Math.max(last, this.#slots[at]?.executedBy(route) ?? 0);
+    }
+    return last;
   }
 
   /** The end of a turn: write what is answered, then go on with what was held back. */

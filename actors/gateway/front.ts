@@ -2,7 +2,14 @@
 // state and the store's view. It stands between CLIENT, CONFIG, INFO and friends and what they ask
 // about; it decides nothing.
 
-import type { ClientLine, RegionLine, Server, Session, SlowlogEntry } from "../../resp/server.ts";
+import type {
+  ClientLine,
+  ClusterNode,
+  RegionLine,
+  Server,
+  Session,
+  SlowlogEntry,
+} from "../../resp/server.ts";
 import type { Gateway } from "./gateway.ts";
 import { writeInfo } from "./info.ts";
 
@@ -80,6 +87,10 @@ export class Front implements Server {
 
   regions(): readonly RegionLine[] {
     return this.#gateway.store.regions();
+  }
+
+  clusterNodes(): readonly ClusterNode[] {
+    return this.#gateway.store.nodes();
   }
 
   regionOf(key: Buffer): RegionLine | undefined {

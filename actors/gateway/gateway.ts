@@ -6,6 +6,7 @@ import { defaultLimits as decoderDefaults } from "../../resp/decoder.ts";
 import type { DecoderLimits } from "../../resp/decoder.ts";
 import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
+import type { Places } from "../store/protocol.ts";
 import type { Turn } from "../system/turn.ts";
 import type { Connection } from "./connection.ts";
 import type { DispatchContext } from "./dispatch.ts";
@@ -14,16 +15,27 @@ import type { CommandTable } from "./entries.ts";
 import { Front } from "./front.ts";
 import { normalHardBytes } from "./output-limits.ts";
 import { defaultLimits } from "./protocol.ts";
-import type { GatewayClock, GatewayLimits, Routes, StoreView } from "./protocol.ts";
+import type {
+  ForwardingOptions,
+  GatewayClock,
+  GatewayLimits,
+  Routes,
+  StoreView,
+} from "./protocol.ts";
+import { Router } from "./router.ts";
 import type { ClientSession } from "./session.ts";
 import { Settings } from "./settings.ts";
+import type { KnownCommand } from "./forward/executor.ts";
 import type { Slot } from "./slot.ts";
 import { Slowlog, withoutSecrets } from "./slowlog.ts";
 import { Statistics } from "./statistics.ts";
+import { shares } from "./walks.ts";
 
 /** What the node provides. */
 export interface GatewayOptions {
-  readonly routes: Routes;
+  readonly places: Places;
+  /** Undefined on a node that is alone. */
+  readonly forwarding?: ForwardingOptions;
   readonly store: StoreView;
   readonly commands: CommandTable;
   readonly turn: Turn;
@@ -35,6 +47,21 @@ export interface GatewayOptions {
   /** CONFIG parameters that differ from the defaults, by Redis' names. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly limits?: Partial<GatewayLimits>;
+}
+
+/** What another gateway asks a region here for: a command of the table, or a share of a walk. */
+function resolveKnown(
+  entries: Entries,
+  name: string,
+  args: readonly Buffer[],
+): KnownCommand | ErrorReply {
+  const share = shares.find((each) => each.name === name);
+  if (share !== undefined) return { command: share, keyPositions: () => [] };
+  const entry = entries.resolve(args);
+  if (entry instanceof ErrorReply) return entry;
+  const { command } = entry;
+  if (command.runs !== "region") return new ErrorReply(`ERR '${name}' is no command of a region`);
+  return { command, keyPositions: (given) => entry.keyPositions(given) };
 }
 
 export class Gateway {
@@ -62,7 +89,6 @@ export class Gateway {
   #slowlogLengthMax = 0;
 
   constructor(options: GatewayOptions) {
-    this.routes = options.routes;
     this.store = options.store;
     this.turn = options.turn;
     this.clock = options.clock;
@@ -73,9 +99,14 @@ export class Gateway {
     this.limits = { ...defaultLimits, ...options.limits };
     this.decoderLimits = { ...decoderDefaults };
     this.startedAtMs = options.clock.wallMs();
+    const entries = new Entries(options.commands, this.statistics);
+    this.routes = new Router({
+      ...options,
+      resolve: (name, args) => resolveKnown(entries, name, args),
+    });
     this.dispatch = {
-      entries: new Entries(options.commands, this.statistics),
-      routes: options.routes,
+      entries,
+      routes: this.routes,
       server: new Front(this),
     };
     this.settings.onChange = () => this.#readSettings();

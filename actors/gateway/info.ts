@@ -60,7 +60,8 @@ export function writeInfo(
   const wanted = chosen(sections);
   const write = (sizes: Sizes) => done(render(gateway, wanted, sizes));
   if (!wanted.includes("keyspace")) return write([]);
-  const origin = { db: 0, sessionId: 0 };
+  const arrivedAtMs = gateway.clock.monotonicMs();
+  const origin = { db: 0, sessionId: 0, arrivedAtMs, lastExecuted: () => 0 };
   askAll(sizesOfRegion, gateway.routes.all(), origin, (replies) => {
     const sizes = Array.from({ length: 16 }, () => 0);
     for (const reply of replies ?? []) {

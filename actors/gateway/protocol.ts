@@ -2,17 +2,67 @@
 // the store and the clock, the limits, and the events of listener and connections. It stands
 // between `node`, which fills the ports, and the files of this room; nothing here has behaviour.
 
-import type { RegionEvent, RegionRoute } from "../store/protocol.ts";
-import type { RegionLine } from "../../resp/server.ts";
+import type { ErrorReply, Reply } from "../../resp/reply.ts";
+import type { ClusterNode, RegionLine } from "../../resp/server.ts";
+import type { Transport } from "../../transport/transport.ts";
+import type { RegionRequest, RegionRoute, RegionWalk } from "../store/protocol.ts";
 
-/** Where a region's mail goes; structurally an XState actor reference. */
-export interface RegionRef {
-  send(event: RegionEvent): void;
+/** Which keys a walk keeps: data, so that it can travel. */
+export interface KeyFilter {
+  /** A glob. */
+  readonly pattern: Buffer | undefined;
+  /** Lower case. */
+  readonly type: string | undefined;
 }
 
-/** A region and the actor that serves it; `ref` is undefined while that actor is down. */
+/** What the gateway sends to a region. */
+export type Errand = (RegionRequest | (RegionWalk & { readonly filter: KeyFilter })) & Journey;
+
+/** What makes a request one that can be refused and then goes another way, in its order. */
+export interface Journey {
+  /** Hears a refusal in place of the client; undefined = a refusal is the answer. Set by the route. */
+  route: ErrandRoute | undefined;
+  /** Its place among all that its route has sent; set at each sending. */
+  ticket: number;
+  /** Monotonic ms. */
+  readonly arrivedAtMs: number;
+  /** Of its arguments, about. */
+  readonly bytes: number;
+  /** Whether it may change data. */
+  readonly isWrite: boolean;
+  /** Answers for good, whatever it is. A walk's answer is `[next or null, keys]`. */
+  finish(reply: Reply): void;
+  /**
+   * The highest ticket among what its session has sent by this route and that was, or may have been,
+   * executed; 0 = none. Infinity when nobody can tell any more.
+   */
+  lastExecuted(route: ErrandRoute): number;
+}
+
+/** The way to one region, as far as an errand knows it. */
+export interface ErrandRoute {
+  readonly regionId: number;
+  /** It has certainly not been executed: the route decides how it goes on. */
+  takeBack(errand: Errand, refusal: ErrorReply): void;
+}
+
+/** Where a region's mail goes. */
+export interface RegionRef {
+  send(errand: Errand): void;
+}
+
+/** A region and the way to it; `ref` is undefined while there is none. */
 export interface Route extends RegionRoute {
   readonly ref: RegionRef | undefined;
+}
+
+/** What a node of several gives its gateway so that it reaches the leaders on the others. */
+export interface ForwardingOptions {
+  readonly transport: Transport;
+  /** Of this process (`NodeInfo.epoch`): no two processes of a node share one. */
+  readonly epoch: number;
+  /** A body that cannot be read. */
+  readonly onGarbled: (from: string, error: unknown) => void;
 }
 
 /** The way from a key to its region. Called for every command: both look-ups must be cheap. */
@@ -36,6 +86,8 @@ export interface StoreCounters {
 export interface StoreView {
   counters(): StoreCounters;
   regions(): readonly RegionLine[];
+  /** Every node of the cluster, this one first. */
+  nodes(): readonly ClusterNode[];
   /** Unix seconds of the last synced marker. */
   lastSaveSeconds(): number;
   /** DEBUG SET-ACTIVE-EXPIRE. */

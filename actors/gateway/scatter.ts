@@ -7,8 +7,9 @@ import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
 import { storeRestarting, unknownOutcome } from "../store/protocol.ts";
 import type { RegionRequest } from "../store/protocol.ts";
-import type { Route } from "./protocol.ts";
-import type { Slot } from "./slot.ts";
+import { isRefusal } from "./errand.ts";
+import type { ErrandRoute, Journey, Route } from "./protocol.ts";
+import type { Slot, SlotPart } from "./slot.ts";
 
 /** Redis Cluster's code, our reason. */
 export const crossSlot =
@@ -23,21 +24,34 @@ interface Part {
   readonly keyIndexes: number[];
 }
 
+/** Whose command it is: a slot, or the node itself. */
+export interface Origin {
+  readonly db: number;
+  readonly sessionId: number;
+  readonly arrivedAtMs: number;
+  lastExecuted(route: ErrandRoute): number;
+}
+
 /** One region's request of a larger command; tells the gathering when it is answered. */
-class PartRequest implements RegionRequest {
+class PartRequest implements RegionRequest, Journey, SlotPart {
   readonly type = "region.request";
   readonly command: RegionCommand;
   readonly args: readonly Buffer[];
   readonly keyPositions: readonly number[];
   readonly db: number;
   readonly sessionId: number;
+  readonly arrivedAtMs: number;
+  route: ErrandRoute | undefined = undefined;
+  ticket = 0;
+  executed = false;
+  readonly #origin: Origin;
   readonly #settled: (reply: Reply) => void;
   #answered = false;
 
   constructor(
     command: RegionCommand,
     part: { readonly args: readonly Buffer[]; readonly keyPositions: readonly number[] },
-    origin: { readonly db: number; readonly sessionId: number },
+    origin: Origin,
     settled: (reply: Reply) => void,
   ) {
     this.command = command;
@@ -45,13 +59,34 @@ class PartRequest implements RegionRequest {
     this.keyPositions = part.keyPositions;
     this.db = origin.db;
     this.sessionId = origin.sessionId;
+    this.arrivedAtMs = origin.arrivedAtMs;
+    this.#origin = origin;
     this.#settled = settled;
   }
 
+  get bytes(): number {
+    return this.args.reduce((bytes, arg) => bytes + arg.length, 0);
+  }
+
+  get isWrite(): boolean {
+    return this.command.flags.includes("write");
+  }
+
   settle(reply: Reply): void {
+    const { route } = this;
+    if (route !== undefined && isRefusal(reply)) route.takeBack(this, reply);
+    else this.finish(reply);
+  }
+
+  finish(reply: Reply): void {
     if (this.#answered) throw new Error("a part of a command was answered twice");
     this.#answered = true;
+    this.executed = !isRefusal(reply);
     this.#settled(reply);
+  }
+
+  lastExecuted(route: ErrandRoute): number {
+    return this.#origin.lastExecuted(route);
   }
 }
 
@@ -67,13 +102,18 @@ export function scatter(slot: Slot, routes: readonly Route[]): void {
   if (parts.some((part) => part.route.ref === undefined)) return slot.reject(storeRestarting);
   const replies = Array.from<Reply>({ length: parts.length });
   let open = parts.length;
-  parts.forEach((part, index) => {
-    const request = new PartRequest(command, part, slot, (reply) => {
-      replies[index] = reply;
-      open -= 1;
-      if (open === 0) slot.settle(merge(command, parts, replies));
-    });
-    part.route.ref?.send(request);
+  const requests = parts.map(
+    (part, index) =>
+      new PartRequest(command, part, slot, (reply) => {
+        replies[index] = reply;
+        open -= 1;
+        if (open === 0) slot.finish(merge(command, parts, replies));
+      }),
+  );
+  slot.parts = requests;
+  parts.forEach(({ route }, index) => {
+    const request = requests[index];
+    if (request !== undefined) route.ref?.send(request);
   });
 }
 
@@ -81,7 +121,7 @@ export function scatter(slot: Slot, routes: readonly Route[]): void {
 export function askAll(
   command: RegionCommand,
   routes: readonly Route[],
-  origin: { readonly db: number; readonly sessionId: number },
+  origin: Origin,
   merged: (replies: readonly Reply[] | undefined) => void,
 ): void {
   // Undefined: nothing was asked, the store is not there.

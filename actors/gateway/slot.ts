@@ -7,13 +7,25 @@ import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
 import type { RegionRequest } from "../store/protocol.ts";
 import type { CommandEntry } from "./entries.ts";
+import { isRefusal } from "./errand.ts";
+import type { ErrandRoute, Journey } from "./protocol.ts";
 
 /** The part of a connection a slot tells that its reply has come. */
 export interface SlotOwner {
   settled(slot: Slot): void;
+  /** See `Journey`. */
+  lastExecuted(route: ErrandRoute): number;
 }
 
-export class Slot implements RegionRequest {
+/** A region's share of a scattered command, as far as its slot looks at it. */
+export interface SlotPart {
+  readonly route: ErrandRoute | undefined;
+  readonly ticket: number;
+  /** It was, or may have been, executed. */
+  readonly executed: boolean;
+}
+
+export class Slot implements RegionRequest, Journey {
   readonly type = "region.request";
   readonly args: readonly Buffer[];
   readonly db: number;
@@ -27,6 +39,10 @@ export class Slot implements RegionRequest {
   protocol: 2 | 3 = 2;
   /** CLIENT REPLY OFF or SKIP: nothing is written. */
   silent = false;
+  route: ErrandRoute | undefined = undefined;
+  ticket = 0;
+  /** The shares of the regions when there are several. */
+  parts: readonly SlotPart[] | undefined = undefined;
   /** Monotonic ms of the arrival of its batch. */
   readonly arrivedAtMs: number;
   /** Of its arguments. */
@@ -56,10 +72,36 @@ export class Slot implements RegionRequest {
     return command;
   }
 
+  get isWrite(): boolean {
+    return this.command.flags.includes("write");
+  }
+
   settle(reply: Reply): void {
+    const { route } = this;
+    if (route !== undefined && isRefusal(reply)) route.takeBack(this, reply);
+    else this.finish(reply);
+  }
+
+  finish(reply: Reply): void {
     if (this.reply !== undefined) throw new Error("a command was answered twice");
     this.reply = reply;
     this.#owner.settled(this);
+  }
+
+  lastExecuted(route: ErrandRoute): number {
+    return this.#owner.lastExecuted(route);
+  }
+
+  /** The same for this slot alone. */
+  executedBy(route: ErrandRoute): number {
+    if (this.route === route) {
+      return this.reply === undefined || isRefusal(this.reply) ? 0 : this.ticket;
+    }
+    let last = 0;
+    for (const part of this.parts ?? []) {
+      if (part.route === route && part.executed && part.ticket > last) last = part.ticket;
+    }
+    return last;
   }
 
   /** Answers with an error before execution. */
@@ -70,7 +112,7 @@ export class Slot implements RegionRequest {
   /** The same with a ready reply. */
   refuse(error: ErrorReply): void {
     if (this.entry !== undefined) this.entry.statistics.rejected += 1;
-    this.settle(error);
+    this.finish(error);
   }
 }
 

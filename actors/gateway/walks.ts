@@ -2,15 +2,15 @@
 // between a connection, which runs one walk at a time, and the regions, which are asked in order of
 // position or all at once. Cursors are places in the key space, so a walk keeps no state here.
 
-import { matchGlob } from "../../resp/glob.ts";
 import type { KeyspaceWalk, RegionCommand } from "../../resp/command.ts";
 import { flushesPending } from "../../resp/errors.ts";
 import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
 import { storeRestarting } from "../store/protocol.ts";
-import type { RegionWalk } from "../store/protocol.ts";
+import { everyKey, WalkErrand } from "./errand.ts";
+import type { WalkResult } from "./errand.ts";
 import type { Gateway } from "./gateway.ts";
-import type { Route } from "./protocol.ts";
+import type { KeyFilter, Route } from "./protocol.ts";
 import { askAll, firstError } from "./scatter.ts";
 import type { Slot } from "./slot.ts";
 
@@ -70,6 +70,9 @@ const flushAll = {
   },
 } satisfies RegionCommand;
 
+/** What regions are asked for by walks: no client can call these, so they stand in no table. */
+export const shares: readonly RegionCommand[] = [sizeOfRegion, sizesOfRegion, flushDb, flushAll];
+
 /** Runs the slot's walk; every earlier command of its connection has been answered. */
 export function startWalk(gateway: Gateway, slot: Slot): void {
   const command = slot.entry?.command;
@@ -113,28 +116,21 @@ function whole(
   });
 }
 
-type WalkResult = Parameters<RegionWalk["settle"]>[0];
-type Accepts = RegionWalk["accepts"];
-
 /** One step into the region that owns the cursor; `done` also hears that the region is not there. */
 function step(
   gateway: Gateway,
   at: { readonly slot: Slot; readonly cursor: number; readonly count: number },
-  accepts: Accepts,
+  filter: KeyFilter,
   done: (result: WalkResult, route: Route | undefined) => void,
 ): void {
   const position = Math.floor(at.cursor / bucketsPerPosition);
   const route = gateway.routes.regionOf(position);
   if (route?.ref === undefined) return done({ error: storeRestarting }, undefined);
-  route.ref.send({
-    type: "region.walk",
-    db: at.slot.db,
-    sessionId: at.slot.sessionId,
-    cursor: at.cursor,
-    count: at.count,
-    accepts,
-    settle: (result) => done(result, route),
-  });
+  const { slot, cursor, count } = at;
+  const { db, sessionId } = slot;
+  const nowMs = gateway.clock.monotonicMs();
+  const walk = { db, sessionId, cursor, count, filter };
+  route.ref.send(new WalkErrand(walk, nowMs, (result) => done(result, route)));
 }
 
 /** Where the walk goes on after a region; undefined behind the last one. */
@@ -147,13 +143,13 @@ function after(route: Route): number | undefined {
 class KeysWalk {
   readonly #gateway: Gateway;
   readonly #slot: Slot;
-  readonly #accepts: Accepts;
+  readonly #filter: KeyFilter;
   readonly #found: Buffer[] = [];
 
   constructor(gateway: Gateway, slot: Slot, pattern: Buffer) {
     this.#gateway = gateway;
     this.#slot = slot;
-    this.#accepts = acceptsPattern(pattern);
+    this.#filter = { pattern, type: undefined };
   }
 
   start(): void {
@@ -162,7 +158,7 @@ class KeysWalk {
 
   #from(cursor: number): void {
     const count = this.#gateway.limits.walkKeysPerStepMax;
-    step(this.#gateway, { slot: this.#slot, cursor, count }, this.#accepts, (result, route) => {
+    step(this.#gateway, { slot: this.#slot, cursor, count }, this.#filter, (result, route) => {
       if ("error" in result) return this.#slot.settle(new ErrorReply(result.error));
       for (const key of result.keys) this.#found.push(key);
       const next = result.next ?? (route === undefined ? undefined : after(route));
@@ -176,7 +172,7 @@ class KeysWalk {
 class ScanWalk {
   readonly #gateway: Gateway;
   readonly #slot: Slot;
-  readonly #accepts: Accepts;
+  readonly #filter: KeyFilter;
   readonly #found: Buffer[] = [];
   readonly #cursor: number;
   #wanted: number;
@@ -191,10 +187,7 @@ class ScanWalk {
     this.#slot = slot;
     this.#cursor = walk.cursor;
     this.#wanted = walk.count;
-    const matches = walk.pattern === undefined ? () => true : acceptsPattern(walk.pattern);
-    const wantedType = walk.type?.toLowerCase();
-    this.#accepts = (key, type) =>
-      (wantedType === undefined || wantedType === type) && matches(key, type);
+    this.#filter = { pattern: walk.pattern, type: walk.type?.toLowerCase() };
   }
 
   start(): void {
@@ -205,7 +198,7 @@ class ScanWalk {
 
   #from(cursor: number): void {
     const count = Math.min(this.#wanted, this.#gateway.limits.walkKeysPerStepMax);
-    step(this.#gateway, { slot: this.#slot, cursor, count }, this.#accepts, (result, route) => {
+    step(this.#gateway, { slot: this.#slot, cursor, count }, this.#filter, (result, route) => {
       if ("error" in result) return this.#slot.settle(new ErrorReply(result.error));
       for (const key of result.keys) this.#found.push(key);
       // A region that has more examined the whole count; one that ended examined at least its keys.
@@ -259,7 +252,7 @@ class RandomWalk {
   #pick(route: Route, from: { cursor: number; skip: number; wrapped: boolean }): void {
     const { cursor, skip, wrapped } = from;
     const at = { slot: this.#slot, cursor, count: skip + 1 };
-    step(this.#gateway, at, acceptsAll, (result) => {
+    step(this.#gateway, at, everyKey, (result) => {
       if ("error" in result) return this.#slot.settle(new ErrorReply(result.error));
       const { keys, next } = result;
       const key = keys[skip];
@@ -274,11 +267,4 @@ class RandomWalk {
       else this.#slot.settle(any);
     });
   }
-}
-
-const acceptsAll: Accepts = () => true;
-
-function acceptsPattern(pattern: Buffer): Accepts {
-  if (pattern.length === 1 && pattern[0] === 0x2a) return acceptsAll;
-  return (key) => matchGlob(pattern, key);
 }

@@ -1,0 +1,187 @@
+// Large commands and replies between gateways, in pieces: who needs one asks for piece after piece, so
+// that a lost piece is asked for again, nothing is sent faster than it is taken, and the commands of
+// others go on between. It stands beside the streams, which own what is fetched and say when to give up.
+
+import { kinds, pieceBytes, readPieceId, writePieceId } from "./messages.ts";
+import type { PieceId, Side, StreamId } from "./messages.ts";
+import { WireError, WireWriter } from "./wire.ts";
+import type { WireReader } from "./wire.ts";
+
+/** Pieces asked for and not yet there. */
+const askedMax = 4;
+/** An asked piece that has not come is asked for again. */
+const askAgainMs = 300;
+/** What may be fetched from one node at a time; one thing alone may be larger. */
+const bytesPerNodeMax = 64 * 1024 * 1024;
+/** Nothing a client may send or get is longer. */
+const lengthMax = 2 ** 30;
+
+export interface TransferPorts {
+  now(): number;
+  send(to: string, body: Buffer): void;
+  /** The whole that a piece was asked of; undefined when it is gone. */
+  whole(node: string, side: Side, stream: StreamId, seq: number): Buffer | undefined;
+}
+
+/** Something being fetched. */
+export interface Fetch {
+  /** Monotonic ms when the last piece came, or when it was asked for. */
+  readonly progressAtMs: number;
+  cancel(): void;
+}
+
+type What = Omit<PieceId, "offset">;
+
+const keyOf = (node: string, { side, stream, seq }: What): string =>
+  `${node}/${side}/${stream.epoch}/${stream.number}/${stream.regionId}/${seq}`;
+
+class Pull implements Fetch {
+  readonly node: string;
+  readonly length: number;
+  readonly #what: What;
+  readonly #done: (whole: Buffer) => void;
+  readonly #owner: Transfers;
+  #buffer: Buffer | undefined;
+  /** Per piece: 0 = not asked, Infinity = here, else when it was asked for. */
+  #pieces: Float64Array = new Float64Array(0);
+  #missing = 0;
+  #nextPiece = 0;
+  progressAtMs: number;
+
+  constructor(
+    owner: Transfers,
+    from: { readonly node: string; readonly what: What; readonly length: number },
+    done: (whole: Buffer) => void,
+  ) {
+    this.#owner = owner;
+    this.node = from.node;
+    this.length = from.length;
+    this.#what = from.what;
+    this.#done = done;
+    this.progressAtMs = owner.now();
+  }
+
+  get key(): string {
+    return keyOf(this.node, this.#what);
+  }
+
+  get started(): boolean {
+    return this.#buffer !== undefined;
+  }
+
+  start(): void {
+    this.#buffer = Buffer.allocUnsafeSlow(this.length);
+    this.#missing = Math.ceil(this.length / pieceBytes);
+    this.#pieces = new Float64Array(this.#missing);
+    for (let i = 0; i < askedMax; i++) this.#askNext();
+  }
+
+  cancel(): void {
+    this.#owner.drop(this);
+  }
+
+  piece(offset: number, bytes: Buffer): void {
+    const at = offset / pieceBytes;
+    const askedAtMs = this.#pieces[at] ?? 0;
+    if (this.#buffer === undefined || askedAtMs === 0 || askedAtMs === Infinity) return;
+    if (bytes.length !== Math.min(pieceBytes, this.length - offset)) return;
+    this.#buffer.set(bytes, offset);
+    this.#pieces[at] = Infinity;
+    this.#missing -= 1;
+    this.progressAtMs = this.#owner.now();
+    if (this.#missing > 0) return this.#askNext();
+    this.#owner.drop(this);
+    this.#done(this.#buffer);
+  }
+
+  tick(nowMs: number): void {
+    for (let at = 0; at < this.#nextPiece; at++) {
+      const askedAtMs = this.#pieces[at] ?? 0;
+      if (askedAtMs !== Infinity && nowMs - askedAtMs >= askAgainMs) this.#ask(at);
+    }
+  }
+
+  #askNext(): void {
+    if (this.#nextPiece < this.#pieces.length) this.#ask(this.#nextPiece++);
+  }
+
+  #ask(at: number): void {
+    // Zero means not asked, so a clock that stands at zero must not write it.
+    this.#pieces[at] = Math.max(this.#owner.now(), Number.MIN_VALUE);
+    this.#owner.ask(this.node, { ...this.#what, offset: at * pieceBytes });
+  }
+}
+
+export class Transfers {
+  readonly #ports: TransferPorts;
+  readonly #writer = new WireWriter();
+  readonly #pulls = new Map<string, Pull>();
+
+  constructor(ports: TransferPorts) {
+    this.#ports = ports;
+  }
+
+  get idle(): boolean {
+    return this.#pulls.size === 0;
+  }
+
+  now(): number {
+    return this.#ports.now();
+  }
+
+  /** Fetches the whole; `done` gets it once. Asking for the same again returns the fetch under way. */
+  fetch(node: string, what: What, length: number, done: (whole: Buffer) => void): Fetch {
+    if (length > lengthMax) throw new WireError(`${length} bytes in one command or reply`);
+    const known = this.#pulls.get(keyOf(node, what));
+    if (known !== undefined) return known;
+    const pull = new Pull(this, { node, what, length }, done);
+    this.#pulls.set(pull.key, pull);
+    this.#startNext(node);
+    return pull;
+  }
+
+  /** Somebody asks for a piece of what is kept here. Returns whether it still is. */
+  asked(from: string, stream: StreamId, reader: WireReader): boolean {
+    const piece = readPieceId(reader, stream);
+    const whole = this.#ports.whole(from, piece.side, stream, piece.seq);
+    if (whole === undefined || piece.offset >= whole.length) return false;
+    writePieceId(this.#writer, kinds.piece, piece);
+    this.#writer.bytes(whole.subarray(piece.offset, piece.offset + pieceBytes));
+    this.#ports.send(from, this.#writer.take());
+    return true;
+  }
+
+  /** A piece has come. */
+  received(from: string, stream: StreamId, reader: WireReader): void {
+    const piece = readPieceId(reader, stream);
+    this.#pulls.get(keyOf(from, piece))?.piece(piece.offset, reader.bytes());
+  }
+
+  ask(node: string, piece: PieceId): void {
+    writePieceId(this.#writer, kinds.fetch, piece);
+    this.#ports.send(node, this.#writer.take());
+  }
+
+  drop(pull: Pull): void {
+    if (this.#pulls.delete(pull.key)) this.#startNext(pull.node);
+  }
+
+  tick(nowMs: number): void {
+    for (const pull of this.#pulls.values()) if (pull.started) pull.tick(nowMs);
+  }
+
+  #startNext(node: string): void {
+    let bytes = 0;
+    const waiting: Pull[] = [];
+    for (const pull of this.#pulls.values()) {
+      if (pull.node !== node) continue;
+      if (pull.started) bytes += pull.length;
+      else waiting.push(pull);
+    }
+    for (const pull of waiting) {
+      if (bytes > 0 && bytes + pull.length > bytesPerNodeMax) return;
+      bytes += pull.length;
+      pull.start();
+    }
+  }
+}
