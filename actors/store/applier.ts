@@ -74,26 +74,26 @@ export class Applier implements LazyApplier {
     if (host.ended || this.#reading || this.#held) return;
     const to = host.applicableIndex;
     const entries: LogEntry[] = [];
-    while (this.#submitted < to) {
-      const entry = this.#window.get(this.#submitted + 1);
+    for (let next = this.#submitted + 1; next <= to; next++) {
+      const entry = this.#window.get(next);
       if (entry === undefined) break;
-      this.#submitted = entry.index;
       entries.push(entry);
     }
-    if (entries.length > 0) this.#submit(entries);
-    if (this.#submitted < to) this.#readMore(to);
+    if (this.#submit(entries) && this.#submitted < to) this.#readMore(to);
   }
 
-  #submit(entries: readonly LogEntry[]): void {
-    const last = entries.at(-1);
-    if (last === undefined) return;
+  /** False when one of them has to wait for the sweeper, which wakes this again. */
+  #submit(entries: readonly LogEntry[]): boolean {
     const host = this.#host;
     const { applied } = host;
-    const { operations, sync, hasGarbage, state, nextExpiryMs } = applyEntries(
+    const { count, operations, sync, hasGarbage, state, nextExpiryMs } = applyEntries(
       entries,
       applied,
       this.#ports.dataIds,
     );
+    const last = entries[count - 1];
+    if (last === undefined) return entries.length === 0;
+    this.#submitted = last.index;
     this.#ports.engine.send({
       type: "engine.apply",
       job: {
@@ -110,6 +110,7 @@ export class Applier implements LazyApplier {
         },
       },
     });
+    return count === entries.length;
   }
 
   #readMore(to: number): void {
@@ -134,12 +135,8 @@ export class Applier implements LazyApplier {
   #goOn(first: number, entries: readonly LogEntry[]): void {
     this.#reading = false;
     try {
-      const last = entries.at(-1);
-      if (last !== undefined && this.#isNext(first) && !this.#host.ended) {
-        this.#submitted = last.index;
-        this.#submit(entries);
-      }
-      this.#run();
+      const isWanted = this.#isNext(first) && !this.#host.ended;
+      if (!isWanted || this.#submit(entries)) this.#run();
     } catch (error) {
       this.#host.onApplyFailed(error);
     }

@@ -29,6 +29,12 @@ export interface AppliedState {
 
 /** What applying a run of entries amounts to. */
 export interface AppliedRun {
+  /**
+   * How many of the entries it covers. Fewer than given when the next one moves a database to a slot
+   * that this store has not cleared yet: the leader's own had been, but what would be written there
+   * here would be cleared with what is left of its former use.
+   */
+  readonly count: number;
   readonly operations: WriteOperation[];
   /** Present when counters or maxNow changed. */
   readonly state: WriteOperation | undefined;
@@ -61,8 +67,24 @@ export function applyEntries(
   dataIds: DataIds,
 ): AppliedRun {
   const run = new Run(applied, dataIds);
-  for (const entry of entries) if (entry.kind === 1) run.apply(entry.payload);
-  return run.finish();
+  let count = 0;
+  for (const { kind, payload } of entries) {
+    if (kind === 1 && movesTo(applied.uncleared, payload)) break;
+    if (kind === 1) run.apply(payload);
+    count++;
+  }
+  return { count, ...run.finish() };
+}
+
+/** Whether an entry has a database live in one of these slots. */
+function movesTo(slots: ReadonlySet<number>, payload: Buffer): boolean {
+  if (slots.size === 0) return false;
+  const reader = new EntryReader(payload);
+  for (let code = reader.next(); code !== codes.end; code = reader.next()) {
+    if (code === codes.flushAll) return false;
+    if (code === codes.flushDb && slots.has(reader.slot)) return true;
+  }
+  return false;
 }
 
 class Run {
@@ -112,7 +134,7 @@ class Run {
     }
   }
 
-  finish(): AppliedRun {
+  finish(): Omit<AppliedRun, "count"> {
     return {
       operations: this.#operations,
       state: this.#stateChanged ? stateOperation(this.#applied) : undefined,

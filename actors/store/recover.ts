@@ -218,7 +218,9 @@ async function redo(
     const entries = await journal.read(regionId, next, to, redoBytes);
     const last = entries.at(-1);
     if (last === undefined) throw damaged(regionId, `its log lacks entry ${next}`);
-    const { operations, state, sync } = applyEntries(entries, applied, ports.dataIds);
+    const { count, operations, state, sync } = applyEntries(entries, applied, ports.dataIds);
+    // The batch of a flush is a marker: none is ever behind one.
+    if (count < entries.length) throw damaged(regionId, "redoes a flush from before its marker");
     await new Promise<void>((resolve) => {
       writer.submit({
         regionId,

@@ -232,7 +232,7 @@ export class Region
   heard(leader: number, term: number): boolean {
     const nowMs = this.#ports.clock.monotonicMs();
     this.#send({ type: "raft.heard", nowMs, leader, term });
-    return this.#raft !== undefined && !this.#abandoned && follows(this.#raft, leader, term);
+    return this.follows(leader, term);
   }
 
   evidence(nodeId: string, { term, ...proof }: Proof & { readonly term: number }): void {
@@ -322,6 +322,7 @@ export class Region
     if (applied === undefined || dataIdOfRegion(applied.meta) !== dataId) return;
     applied.uncleared.delete(slot);
     this.#evaluator.memory.slotCleared(slot);
+    this.#applyCommitted();
   }
 
   tellSelf(event: RegionFetched | RegionWalked | RegionFailed): void {
@@ -425,6 +426,14 @@ export class Region
   /** A leader's stream of this region; it is refused when it does not fit. */
   receiveSnapshot(_nodeId: string, header: Buffer, reader: BulkReader): void {
     void this.#snapshotInstaller.receive(header, reader);
+  }
+
+  follows(leader: number, term: number): boolean {
+    return this.#raft !== undefined && !this.#abandoned && follows(this.#raft, leader, term);
+  }
+
+  leads(term: number): boolean {
+    return this.role === "leader" && this.term === term && !this.#abandoned;
   }
 
   get submittedIndex(): number {

@@ -23,8 +23,6 @@ import {
   type RegionMeta,
 } from "../../storage/local-records.ts";
 import type { BulkReader } from "../../transport/transport.ts";
-import { follows } from "../raft/election.ts";
-import type { RaftState } from "../raft/state.ts";
 import { regionMetaOperation, stateOperation, type AppliedState } from "./apply.ts";
 import type { RegionPorts } from "./region.ts";
 import {
@@ -40,12 +38,14 @@ import type { EngineWriter } from "./writer.ts";
 export interface SnapshotTarget {
   readonly regionId: number;
   readonly ended: boolean;
-  readonly raft: Readonly<RaftState> | undefined;
   readonly applied: AppliedState;
+  readonly appliedIndex: number;
   /** Entries up to here have been handed to the engine. */
   readonly submittedIndex: number;
   /** The leader of that term shows itself. */
   heard(leader: number, term: number): void;
+  /** True when this replica is open and follows that leader in that term, durably. */
+  follows(leader: number, term: number): boolean;
   /** Nothing more is handed to the engine until `installed`. */
   holdApplying(): void;
   /** The snapshot lies in the engine durably; the core is to make the log agree with it. */
@@ -90,13 +90,14 @@ export class SnapshotInstaller {
 
 /** Why this replica does not take such a snapshot now; undefined when it does. */
 function refusal(target: SnapshotTarget, header: SnapshotHeader): string | undefined {
-  const { raft } = target;
-  if (target.ended || raft === undefined) return "the replica is not open";
-  if (header.regionId !== target.regionId || header.to !== raft.replicaId) {
+  if (target.ended) return "the replica has ended";
+  if (!target.follows(header.from, header.term))
+    return "not a follower of that leader in that term";
+  const { regionId, replicaId } = target.applied.meta;
+  if (header.regionId !== regionId || header.to !== replicaId) {
     return "the snapshot is for another replica";
   }
-  if (!follows(raft, header.from, header.term)) return "not a follower of that leader in that term";
-  const held = Math.max(raft.appliedIndex, target.submittedIndex);
+  const held = Math.max(target.appliedIndex, target.submittedIndex);
   if (header.index <= held) return `the replica has applied ${held} already`;
   const { extents } = target.applied.meta;
   const isSameRange =

@@ -4,7 +4,6 @@
 
 import { DamagedError, DiskError } from "../../storage/errors.ts";
 import type { BulkWriter } from "../../transport/transport.ts";
-import type { RaftState } from "../raft/state.ts";
 import type { AppliedState } from "./apply.ts";
 import type { RegionPorts } from "./region.ts";
 import { takeCut, type SnapshotCut } from "./snapshot-cut.ts";
@@ -12,9 +11,9 @@ import { ChunkEncoder, encodeSnapshotHeader, type SnapshotHeader } from "./snaps
 
 /** What sending needs of its replica. */
 export interface SnapshotSource {
-  readonly ended: boolean;
-  readonly raft: Readonly<RaftState> | undefined;
   readonly applied: AppliedState;
+  /** False once it has ended, too. */
+  leads(term: number): boolean;
   nodeOf(replicaId: number): string | undefined;
   /** The stream has ended; `index` = what it covered, 0 when it failed. Called once a `send`. */
   snapshotSent(to: number, index: number): void;
@@ -109,9 +108,6 @@ export class SnapshotSender {
   }
 
   #refuseIfDeposed(term: number): void {
-    const { ended, raft } = this.#source;
-    if (ended || raft?.role !== "leader" || raft.term !== term) {
-      throw new Error("not the leader of that term any more");
-    }
+    if (!this.#source.leads(term)) throw new Error("not the leader of that term any more");
   }
 }

@@ -16,7 +16,9 @@ import {
 } from "../../../storage/local-records.ts";
 import { keyRange, spaceRange } from "../../../storage/key-ranges.ts";
 import { dataIdOf, spaces } from "../../../storage/keys.ts";
-import { Pipe, regionId, SnapshotWorld, type ReplicaNode } from "./snapshot-world.ts";
+import { regionId, type ReplicaNode } from "./replica-node.ts";
+import { Pipe } from "./snapshot-pipe.ts";
+import { SnapshotWorld } from "./snapshot-world.ts";
 
 const leaderId = 1;
 

@@ -28,12 +28,13 @@ let folder = "";
 let engine: Engine;
 let writer: EngineWriter;
 
+const fail = (error: unknown): void => {
+  throw error as Error;
+};
+
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "spire-cut-"));
   engine = await createRocksOpener(folder).open();
-  const fail = (error: unknown): void => {
-    throw error as Error;
-  };
   writer = new EngineWriter(
     engine,
     new Turn((run) => void setImmediate(run), fail),
@@ -90,7 +91,7 @@ describe("a cut", () => {
       writer.submit({ regionId, operations, applied, sync: false, onDone: next });
     };
     next();
-    while (index < 2) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise<void>((done) => writer.marker(() => done()));
     const seen = new Set<number>();
     for (let i = 0; i < 300; i++) {
       const cut = await takeCut(engine, writer, metaAt(Math.max(2, dataId - (i % 3))));
