@@ -5,7 +5,7 @@
 import type { LogEntry } from "../../storage/journal/types.ts";
 import { applyEntries, type AppliedState } from "./apply.ts";
 import type { LogWindow } from "./log-window.ts";
-import type { RegionPorts } from "./region.ts";
+import type { RegionPorts } from "./region-ports.ts";
 import type { LazyApplier } from "./writer.ts";
 
 /** Bytes of log read at once while catching up from the journal. */

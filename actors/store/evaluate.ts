@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { tooManyWrites } from "../../resp/errors.ts";
 import { ErrorReply, type Reply } from "../../resp/reply.ts";
 import { EntryEncoder } from "../../storage/codec.ts";
-import { DamagedError } from "../../storage/errors.ts";
 import type { Effect, RegionState } from "../../storage/keyspace/effects.ts";
 import { Keyspace } from "../../storage/keyspace/keyspace.ts";
 import { Miss } from "../../storage/keyspace/view.ts";
@@ -14,12 +13,13 @@ import { stagingKey } from "../../storage/keys.ts";
 import type { TurnTask } from "../system/turn.ts";
 import type { AppliedState } from "./apply.ts";
 import { Backlog } from "./backlog.ts";
+import { commandFailure } from "./command-failure.ts";
 import { copyCounters, RegionMemory } from "./memory.ts";
 import { Outbox } from "./outbox.ts";
 import type { EvaluatorHost } from "./evaluator-host.ts";
 import { Parking, type Parked } from "./parking.ts";
 import { Proposals } from "./proposals.ts";
-import type { RegionPorts } from "./region.ts";
+import type { RegionPorts } from "./region-ports.ts";
 import {
   refuse,
   storeRestarting,
@@ -153,6 +153,11 @@ export class Evaluator implements TurnTask {
     if (this.#hasWork()) this.#defer();
   }
 
+  /** Time has passed: what could not be appended may be now. */
+  wake(): void {
+    if (this.#hasWork()) this.#defer();
+  }
+
   #hasWork(): boolean {
     if (this.#queue.length > 0 || this.#blocked.length > 0 || this.#parking.hasReady) return true;
     for (const stream of this.#parking.streams()) if (stream.isSending) return true;
@@ -179,6 +184,8 @@ export class Evaluator implements TurnTask {
   run(): void {
     this.#deferred = false;
     if (!this.#serving || this.#backlog.bytes > backlogBytesMax) return;
+    // Not while leadership is handed over, or too much waits for a majority: the tick comes back.
+    if (!this.#host.canPropose) return;
     if (this.#queuedWrites > 0 && this.#queuedWrites < eagerWrites) {
       this.#deferred = this.#ports.handles.journalGate?.waitsFor(this) === true;
       if (this.#deferred) return;
@@ -280,7 +287,7 @@ export class Evaluator implements TurnTask {
     } catch (error) {
       keyspace.rollback();
       if (error instanceof Miss) this.#parking.park(request, parked, keyspace.missing, keyspace);
-      else request.settle(this.#internalError(request, error));
+      else request.settle(commandFailure(this.#ports, request, error));
       return;
     }
     if (parked?.stream !== undefined) {
@@ -322,14 +329,6 @@ export class Evaluator implements TurnTask {
     if (keyPositions.length > 0) return this.memory.readIndex;
     // Without keys it read the region's counters, which everything appended has moved.
     return keyspace.isWriting ? lastIndex + 1 : lastIndex;
-  }
-
-  /** A bug in a command, which harmed nobody: evaluation is pure. A broken record is the end. */
-  #internalError(request: RegionRequest, error: unknown): ErrorReply {
-    if (error instanceof DamagedError) this.#ports.onFatal(error);
-    else this.#ports.onBug(error, request.command.name);
-    const reason = error instanceof Error ? error.message : String(error);
-    return new ErrorReply(`ERR internal error in '${request.command.name}': ${reason}`);
   }
 
   /** The command's effects do not fit one entry: its chunks go ahead in fragments nobody can see. */

@@ -20,7 +20,9 @@ export interface EvaluatorHost {
   readonly lastIndex: number;
   readonly appliedIndex: number;
   readonly applied: AppliedState;
-  /** Appends one entry and returns its index. Only while serving. */
+  /** Whether the replica takes proposals at this moment. */
+  readonly canPropose: boolean;
+  /** Appends one entry and returns its index. Only while serving and `canPropose`. */
   propose(payload: Buffer): number;
   /**
    * Whether this replica certainly leads at this moment: 0 = it does (a lease), otherwise the round of

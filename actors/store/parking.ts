@@ -9,7 +9,7 @@ import { FetchPlan, missingName, type Fetch, type Waiter } from "./fetch.ts";
 import { Locks } from "./locks.ts";
 import type { RegionMemory } from "./memory.ts";
 import type { RegionFetched, RegionRequest } from "./protocol.ts";
-import type { RegionPorts } from "./region.ts";
+import type { RegionPorts } from "./region-ports.ts";
 import type { StagedStream } from "./staged-stream.ts";
 
 /** A command put aside. */

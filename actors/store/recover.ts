@@ -27,7 +27,7 @@ import {
 import type { WriteOperation } from "../../storage/engine.ts";
 import type { RegionState } from "../../storage/keyspace/effects.ts";
 import { applyEntries, controlDataIdOfRegion, dataIdOfRegion, type AppliedState } from "./apply.ts";
-import type { RegionPorts } from "./region.ts";
+import type { RegionPorts } from "./region-ports.ts";
 
 const redoBytes = 1024 * 1024;
 const databases = 16;

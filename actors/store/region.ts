@@ -3,11 +3,11 @@
 // and hands commands to its evaluator. What commands mean and how keys look is not its business.
 
 import assert from "node:assert/strict";
-import type { Positions } from "../../storage/position.ts";
 import type { LogEntry, HardState } from "../../storage/journal/types.ts";
 import type { Peer } from "../../storage/local-records.ts";
 import { isServing, step } from "../raft/core.ts";
 import { follows } from "../raft/election.ts";
+import { canPropose } from "../raft/leading.ts";
 import type { ReplicaHost } from "../raft/machine.ts";
 import { perform, type ReplicaPorts } from "../raft/perform.ts";
 import type {
@@ -22,73 +22,29 @@ import type {
 import type { BulkReader } from "../../transport/transport.ts";
 import { canRead, readConfirmed } from "../raft/reads.ts";
 import { startState, type RaftState } from "../raft/state.ts";
-import type { Clock } from "../system/clock.ts";
-import type { Turn } from "../system/turn.ts";
 import { Applier, type ApplierHost } from "./applier.ts";
 import { dataIdOfRegion, type AppliedState } from "./apply.ts";
-import type { RecordCache } from "./cache.ts";
-import type { EngineEvent } from "./engine.ts";
 import { Evaluator } from "./evaluate.ts";
-import type { EvaluatorCounters, EvaluatorHost } from "./evaluator-host.ts";
-import type { DataIds } from "./data-ids.ts";
+import type { EvaluatorHost } from "./evaluator-host.ts";
 import type { EvidenceReplica, Proof } from "./evidence.ts";
-import type { StoreHandles } from "./handles.ts";
-import type { LogEvent } from "./log.ts";
 import { LogWindow } from "./log-window.ts";
+import { Outgoing, type OutgoingHost } from "./outgoing.ts";
 import {
   notLeader,
   refuse,
-  type RegionEvent,
   type RegionFailed,
   type RegionFetched,
   type RegionWalked,
 } from "./protocol.ts";
 import { recoverRegion } from "./recover.ts";
-import type { RegionLink } from "./region-link.ts";
+import type { RegionPorts, ReplicaEvent, SendToReplica } from "./region-ports.ts";
 import type { SnapshotHeader } from "./snapshot-format.ts";
 import { SnapshotInstaller, type SnapshotTarget } from "./snapshot-installer.ts";
 import { SnapshotSender, type SnapshotSource } from "./snapshot-sender.ts";
-import { abandonedStagings } from "./stagings.ts";
+import { dropStagings } from "./stagings.ts";
 
 /** Applied entries of this many bytes stay in memory for followers that are a little behind. */
 const keptBytes = 1024 * 1024;
-
-/** What every region of a store is given. */
-export interface RegionPorts {
-  readonly handles: StoreHandles;
-  /** The engine and log actors, looked up when the replica starts. */
-  readonly engine: { send(event: EngineEvent): void };
-  readonly log: { send(event: LogEvent): void };
-  readonly cache: RecordCache;
-  readonly dataIds: DataIds;
-  readonly positions: Positions;
-  readonly turn: Turn;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly counters: EvaluatorCounters;
-  /** The way to replicas on other nodes; undefined on a node that is alone. */
-  readonly link: RegionLink | undefined;
-  /** The replica has become able, or stopped being able, to serve commands. */
-  readonly onServing: (region: Region, serving: boolean) => void;
-  /** Its role, term or known leader changed. */
-  readonly onRole: (region: Region) => void;
-  /** A flush or drop left something for the sweeper. */
-  readonly onGarbage: () => void;
-  /** Damage or a broken disk: the process must end. */
-  readonly onFatal: (error: Error) => void;
-  /** A command threw: a bug to report; the client has its answer. */
-  readonly onBug: (error: unknown, command: string) => void;
-}
-
-/** Everything a region's actor handles. */
-export type ReplicaEvent = RaftEvent | RegionEvent | RegionFetched | RegionWalked | RegionFailed;
-
-/** Reaches a replica's own actor. */
-export type SendToReplica = (event: ReplicaEvent) => void;
-
-/** True for what a region's host handles itself; the rest is the chart's. */
-export const isReplicaEvent = (event: { readonly type: string }): event is ReplicaEvent =>
-  event.type.startsWith("region.") || event.type.startsWith("raft.");
 
 type SendEntries = Extract<RaftEffect, { type: "sendEntries" }>;
 
@@ -99,6 +55,7 @@ export class Region
     EvaluatorHost,
     ApplierHost,
     EvidenceReplica,
+    OutgoingHost,
     SnapshotSource,
     SnapshotTarget
 {
@@ -111,8 +68,7 @@ export class Region
   readonly #applier: Applier;
   readonly #snapshotSender: SnapshotSender;
   readonly #snapshotInstaller: SnapshotInstaller;
-  /** Where replicas live: from the membership, and from who has written. */
-  readonly #nodes = new Map<number, string>();
+  readonly #outgoing: Outgoing;
   #raft: RaftState | undefined;
   #applied: AppliedState | undefined;
   #recoveredTerm = Infinity;
@@ -140,6 +96,7 @@ export class Region
     };
     this.#send = send;
     this.#onEnd = onEnd;
+    this.#outgoing = new Outgoing(this.#ports, this, this.#window, send);
     this.#applier = new Applier(this.#ports, this, this.#window);
     this.#snapshotSender = new SnapshotSender(this.#ports, this);
     this.#snapshotInstaller = new SnapshotInstaller(this.#ports, this);
@@ -172,6 +129,14 @@ export class Region
     return this.#recoveredTerm;
   }
 
+  get replicaId(): number {
+    return this.applied.meta.replicaId;
+  }
+
+  get roleEpoch(): number {
+    return this.#raft?.roleEpoch ?? 0;
+  }
+
   /** The core, for reading; undefined until the replica is open. */
   get raft(): Readonly<RaftState> | undefined {
     return this.#raft;
@@ -179,7 +144,7 @@ export class Region
 
   /** The node that leads, as far as this replica knows. */
   get leaderNode(): string | undefined {
-    return this.#nodes.get(this.#raft?.leader ?? 0);
+    return this.#outgoing.nodeOf(this.#raft?.leader ?? 0);
   }
 
   /** Only what is durable here may reach the engine (`safety.md` 7). */
@@ -214,7 +179,7 @@ export class Region
 
   /** Which node a replica of this region lives on. */
   nodeOf(replicaId: number): string | undefined {
-    return this.#nodes.get(replicaId);
+    return this.#outgoing.nodeOf(replicaId);
   }
 
   /** Through the actor's mailbox, as all that follows, so that a failure is the actor's. */
@@ -224,8 +189,7 @@ export class Region
 
   /** A message of another node's replica. */
   received(nodeId: string, message: RaftMessage, nowMs: number): void {
-    // An answer must find its way even to a replica this one has not heard of yet.
-    if (!this.#nodes.has(message.from)) this.#nodes.set(message.from, nodeId);
+    this.#outgoing.heardFrom(message.from, nodeId);
     this.#send({ type: "raft.message", nowMs, message });
   }
 
@@ -239,7 +203,7 @@ export class Region
     const { voters = [], learners = [] } = this.#raft?.membership ?? {};
     const nowMs = this.#ports.clock.monotonicMs();
     for (const from of [...voters, ...learners]) {
-      if (this.#nodes.get(from) !== nodeId) continue;
+      if (this.#outgoing.nodeOf(from) !== nodeId) continue;
       this.#send({ type: "raft.evidence", nowMs, from, term, ...proof });
     }
   }
@@ -247,13 +211,15 @@ export class Region
   /** The process that led is gone for certain. */
   leaderLost(nodeId: string): void {
     const leader = this.#raft?.leader ?? 0;
-    if (leader === 0 || this.#nodes.get(leader) !== nodeId) return;
+    if (leader === 0 || this.#outgoing.nodeOf(leader) !== nodeId) return;
     this.#send({ type: "raft.leaderLost", leader, nowMs: this.#ports.clock.monotonicMs() });
   }
 
   /** Hands leadership to the replica on this node, if it is a voter. */
   transferTo(nodeId: string): void {
-    const to = this.#raft?.membership.voters.find((voter) => this.#nodes.get(voter) === nodeId);
+    const to = this.#raft?.membership.voters.find(
+      (voter) => this.#outgoing.nodeOf(voter) === nodeId,
+    );
     if (to === undefined) return;
     this.#send({ type: "raft.transfer", to, nowMs: this.#ports.clock.monotonicMs() });
   }
@@ -277,9 +243,8 @@ export class Region
       peers,
       nowMs: this.#ports.clock.monotonicMs(),
     });
-    for (const peer of [...peers, ...this.#raft.peers]) {
-      this.#nodes.set(peer.replicaId, peer.nodeId);
-    }
+    this.#outgoing.place(peers);
+    this.#outgoing.place(this.#raft.peers);
     this.#recoveredTerm = recovered.hardState.term;
     this.#applier.startAt(recovered.appliedIndex);
     this.#ports.onRole(this);
@@ -329,6 +294,10 @@ export class Region
     this.#send(event);
   }
 
+  get canPropose(): boolean {
+    return this.#raft !== undefined && canPropose(this.#raft);
+  }
+
   /** Appends one entry for the evaluator. Only while serving; returns its index. */
   propose(payload: Buffer): number {
     this.proposals++;
@@ -345,7 +314,7 @@ export class Region
     if (link.readMode === "lease" && canRead(raft, clock.monotonicMs())) return 0;
     const others = raft.membership.voters.filter((voter) => voter !== raft.replicaId);
     if (others.length === 0) return 0;
-    return link.confirm(others.map((voter) => this.#nodes.get(voter) ?? ""));
+    return link.confirm(others.map((voter) => this.#outgoing.nodeOf(voter) ?? ""));
   }
 
   isConfirmed(round: number): boolean {
@@ -359,6 +328,7 @@ export class Region
     if (event.type === "raft.applied") this.#afterApply(event.index);
     else if (event.type === "raft.persisted") this.#applyCommitted();
     else if (event.type === "raft.evidence") this.#evaluator.confirmed();
+    else if (event.type === "raft.tick") this.#evaluator.wake();
   }
 
   persist(
@@ -367,51 +337,15 @@ export class Region
     token: PersistToken,
     reset: LogPosition | undefined,
   ): void {
-    this.#window.append(entries);
-    const write = {
-      regionId: this.regionId,
-      replicaId: this.applied.meta.replicaId,
-      entries,
-      ...(hardState === undefined ? {} : { hardState }),
-      ...(reset === undefined ? {} : { reset }),
-    };
-    this.#ports.log.send({
-      type: "log.append",
-      write,
-      onDurable: () =>
-        this.#send({ type: "raft.persisted", token, nowMs: this.#ports.clock.monotonicMs() }),
-    });
+    this.#outgoing.persist(hardState, entries, token, reset);
   }
 
   send(message: RaftMessage): void {
-    const nodeId = this.#nodes.get(message.to);
-    if (nodeId !== undefined) this.#ports.link?.send(nodeId, this.regionId, message);
+    this.#outgoing.send(message);
   }
 
   sendEntries(effect: SendEntries): void {
-    const { first, last } = effect;
-    const held = this.#window.range(first, last);
-    if (held !== undefined) {
-      this.#sendAppend(effect, held);
-      return;
-    }
-    const journal = this.#ports.handles.journal;
-    journal?.read(this.regionId, first, last, Infinity).then(
-      (entries) => {
-        if (this.#raft?.roleEpoch !== effect.roleEpoch || entries.length === 0) return;
-        this.#sendAppend(effect, entries);
-      },
-      // Cut in the meantime: the core probes again, and finds that a snapshot is needed.
-      () => undefined,
-    );
-  }
-
-  #sendAppend(effect: SendEntries, entries: readonly LogEntry[]): void {
-    const { to, term, prevIndex, prevTerm, commitIndex } = effect;
-    const from = this.applied.meta.replicaId;
-    const sentAtMs = this.#ports.clock.monotonicMs();
-    const head = { type: "append.request" as const, from, to, term, prevIndex, prevTerm };
-    this.send({ ...head, commitIndex, entries, sentAtMs });
+    this.#outgoing.sendEntries(effect);
   }
 
   sendSnapshot(to: number, term: number): void {
@@ -448,7 +382,7 @@ export class Region
   installed(applied: AppliedState, { index, indexTerm: term }: SnapshotHeader): void {
     const { membership, membershipIndex, peers } = applied.meta;
     this.#applied = applied;
-    for (const { replicaId, nodeId } of peers) this.#nodes.set(replicaId, nodeId);
+    this.#outgoing.place(peers);
     this.#applier.startAt(index);
     const nowMs = this.#ports.clock.monotonicMs();
     const position = { index, term, membership, membershipIndex, peers };
@@ -461,7 +395,7 @@ export class Region
   }
 
   changeMembership(_membership: Membership, peers: readonly Peer[]): void {
-    for (const { replicaId, nodeId } of peers) this.#nodes.set(replicaId, nodeId);
+    this.#outgoing.place(peers);
     // Fewer voters may have confirmed a read already.
     this.#evaluator.confirmed();
     this.#ports.onRole(this);
@@ -505,19 +439,10 @@ export class Region
 
   /** Gives up the large writes that a former leader left unfinished. */
   #dropStagings(): void {
-    const engine = this.#ports.handles.engine?.engine;
-    if (engine === undefined) return;
-    abandonedStagings(engine, dataIdOfRegion(this.applied.meta)).then(
-      (entries) => {
-        for (const effects of this.#abandoned ? [] : entries) {
-          this.#send({ type: "region.propose", effects, settle: () => undefined });
-        }
-      },
-      (error: unknown) => {
-        // An engine that closed under the iterator ends this replica as well.
-        if (!this.#abandoned) this.#ports.onFatal(error as Error);
-      },
-    );
+    dropStagings(this.#ports, dataIdOfRegion(this.applied.meta), (effects) => {
+      if (this.#abandoned) return;
+      this.#send({ type: "region.propose", effects, settle: () => undefined });
+    });
   }
 
   #setServing(): void {

@@ -24,7 +24,7 @@ import {
 } from "../../storage/local-records.ts";
 import type { BulkReader } from "../../transport/transport.ts";
 import { regionMetaOperation, stateOperation, type AppliedState } from "./apply.ts";
-import type { RegionPorts } from "./region.ts";
+import type { RegionPorts } from "./region-ports.ts";
 import {
   ChunkDecoder,
   decodeSnapshotHeader,

@@ -5,7 +5,7 @@
 import { DamagedError, DiskError } from "../../storage/errors.ts";
 import type { BulkWriter } from "../../transport/transport.ts";
 import type { AppliedState } from "./apply.ts";
-import type { RegionPorts } from "./region.ts";
+import type { RegionPorts } from "./region-ports.ts";
 import { takeCut, type SnapshotCut } from "./snapshot-cut.ts";
 import { ChunkEncoder, encodeSnapshotHeader, type SnapshotHeader } from "./snapshot-format.ts";
 

@@ -6,15 +6,32 @@ import type { Engine } from "../../storage/engine.ts";
 import type { Effect } from "../../storage/keyspace/effects.ts";
 import { dataIdRange } from "../../storage/key-ranges.ts";
 import { logicalKey, parseStagingKey, spaces } from "../../storage/keys.ts";
+import type { RegionPorts } from "./region-ports.ts";
 
 /** Stagings of one entry. */
 const sliceRecords = 1000;
 
 /**
- * Effects that drop every staging the engine holds at the moment of the call, in lists for one
- * entry each. To be called when the no-op of the own term is applied and before anything is evaluated.
+ * Finds them and has them proposed, in lists for one entry each. To be called when the no-op of the
+ * own term is applied and before anything is evaluated.
  */
-export async function abandonedStagings(engine: Engine, dataId: number): Promise<Effect[][]> {
+export function dropStagings(
+  { handles, onFatal }: Pick<RegionPorts, "handles" | "onFatal">,
+  dataId: number,
+  propose: (effects: Effect[]) => void,
+): void {
+  const engine = handles.engine?.engine;
+  if (engine === undefined) return;
+  abandonedStagings(engine, dataId).then(
+    (entries) => {
+      for (const effects of entries) propose(effects);
+    },
+    (error: unknown) => onFatal(error as Error),
+  );
+}
+
+/** Effects that drop every staging the engine holds at the moment of the call. */
+async function abandonedStagings(engine: Engine, dataId: number): Promise<Effect[][]> {
   const range = dataIdRange(spaces.staging, dataId);
   const iterator = engine.iterate({ ...range, keysOnly: true });
   const entries: Effect[][] = [];

@@ -9,7 +9,7 @@ import type { Engine } from "../../storage/engine.ts";
 import { dataIdOfRegion, type AppliedState } from "./apply.ts";
 import type { EvaluatorHost } from "./evaluator-host.ts";
 import type { RegionExpire, RegionWalk } from "./protocol.ts";
-import type { RegionPorts } from "./region.ts";
+import type { RegionPorts } from "./region-ports.ts";
 
 const sliceKeys = 256;
 const bucketsPerPosition = 65536;

@@ -3,7 +3,8 @@
 // store's parts; supervisors and actors are left out.
 
 import { crc32 } from "node:zlib";
-import { Region, type RegionPorts, type ReplicaEvent } from "../../../actors/store/region.ts";
+import { Region } from "../../../actors/store/region.ts";
+import type { RegionPorts, ReplicaEvent } from "../../../actors/store/region-ports.ts";
 import { RecordCache } from "../../../actors/store/cache.ts";
 import { DataIds } from "../../../actors/store/data-ids.ts";
 import { StoreHandles } from "../../../actors/store/handles.ts";
