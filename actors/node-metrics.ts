@@ -1,6 +1,8 @@
 // Joins the node's counters to the names /metrics shows them under. Nothing here runs until
 // somebody scrapes.
 
+import type { TransportStatistics } from "../transport/transport.ts";
+import type { Cluster } from "./cluster/cluster.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import { reportPort, reportRegions, type RestartCounters } from "./observe/figures.ts";
 import type { Metrics, Report } from "./observe/metrics.ts";
@@ -11,6 +13,9 @@ export interface MetricsParts {
   readonly gateway: Gateway;
   readonly store: Store;
   readonly restarts: RestartCounters;
+  /** Undefined on a node that is alone. */
+  readonly cluster: Cluster | undefined;
+  readonly transport: { statistics(): TransportStatistics } | undefined;
 }
 
 /** Registers every source of the node. */
@@ -20,6 +25,36 @@ export function registerMetrics(metrics: Metrics, parts: MetricsParts): void {
   metrics.source("regions", (report) => reportRegions(report, store.regionFigures()));
   metrics.source("store", (report) => reportStore(report, store));
   metrics.source("restarts", (report) => restarts.report(report));
+  const { cluster, transport } = parts;
+  if (cluster !== undefined) metrics.source("cluster", (report) => reportCluster(report, cluster));
+  if (transport !== undefined) {
+    metrics.source("transport", (report) => reportTransport(report, transport.statistics()));
+  }
+}
+
+function reportCluster(report: Report, cluster: Cluster): void {
+  const figures = cluster.figures();
+  report.gauge("spire_cluster_nodes_known", "Other nodes ever heard", figures.nodesKnown);
+  report.gauge("spire_cluster_nodes_up", "Other nodes heard lately", figures.nodesUp);
+  const sent = "Heartbeats sent to other nodes";
+  report.counter("spire_cluster_heartbeats_sent_total", sent, figures.heartbeatsSent);
+  const received = "Heartbeats of other nodes";
+  report.counter("spire_cluster_heartbeats_received_total", received, figures.heartbeatsReceived);
+  const dropped = "Heartbeats that came late, doubled or from a stranger";
+  report.counter("spire_cluster_heartbeats_dropped_total", dropped, figures.heartbeatsDropped);
+}
+
+function reportTransport(report: Report, statistics: TransportStatistics): void {
+  const { messagesSent, bytesSent, messagesReceived, bytesReceived } = statistics;
+  report.counter("spire_transport_messages_sent_total", "Messages to other nodes", messagesSent);
+  report.counter("spire_transport_bytes_sent_total", "Bytes in them", bytesSent);
+  const received = "Messages of other nodes";
+  report.counter("spire_transport_messages_received_total", received, messagesReceived);
+  report.counter("spire_transport_bytes_received_total", "Bytes in them", bytesReceived);
+  const dropped = "Bodies not sent or not readable";
+  report.counter("spire_transport_dropped_total", dropped, statistics.dropped);
+  const again = "Connections made again";
+  report.counter("spire_transport_reconnects_total", again, statistics.reconnects);
 }
 
 function reportGateway(report: Report, gateway: Gateway): void {

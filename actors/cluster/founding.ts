@@ -248,7 +248,9 @@ export class Founding implements TurnTask {
   }
 
   #logWaiting(): void {
-    if (this.#ports.machine.phase === "refused") return;
+    const { phase } = this.#ports.machine;
+    // Writing takes a moment and tells an operator nothing; a refusal is told by whoever ends the process.
+    if (phase === "refused" || phase === "pledging" || phase === "forming") return;
     const waiting = this.waitingFor();
     if (waiting === this.#loggedWaiting) return;
     this.#loggedWaiting = waiting;
