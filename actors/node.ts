@@ -119,7 +119,9 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     tree.store = store;
     if (cluster !== undefined && store.link !== undefined) cluster.listen(store.link);
     const gateway = createGateway(options, store, turn, cluster);
-    registerMetrics(metrics, { gateway, store, restarts });
+    cluster?.listen(gateway.nodeListener);
+    const transport = options.cluster?.transport;
+    registerMetrics(metrics, { gateway, store, restarts, cluster, transport });
     health.check("store", () => (store.isServing() ? undefined : "not every region serves"));
     health.check("disk", () =>
       store.isFull() ? "the disk is full, writes are refused" : undefined,
@@ -127,6 +129,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const bound = await serve(options, tree, store, gateway, supervision);
     const respAddress = address(bound.host, bound.port);
     cluster?.setAddresses({ respAddress, httpAddress });
+    cluster?.remember(await store.registeredStores());
     return { respAddress, httpAddress, root: tree.root, stop };
   } catch (error) {
     await stop();

@@ -160,6 +160,11 @@ export class Cluster {
     return this.#whenFormed;
   }
 
+  /** Nodes that are on record elsewhere: another disk under one of their names is refused. */
+  remember(members: readonly Member[]): void {
+    for (const member of members) this.#roster.admit(member);
+  }
+
   /** Hears of nodes from now on. */
   listen(listener: NodeListener): void {
     this.#liveness.listen(listener);

@@ -17,6 +17,10 @@ const handOverMs = 1000;
 export interface PeerNodes {
   /** Monotonic ms since when the node is up; undefined while it is down. */
   upSinceMs(nodeId: string): number | undefined;
+  /** False while this node's clock is far from the others'. */
+  mayLead(): boolean;
+  /** Compares the clocks; `mayLead` then knows. */
+  checkClock(): void;
 }
 
 export interface LeadershipPorts {
@@ -40,7 +44,9 @@ export class Leadership {
   start(): void {
     this.#timer = this.#ports.clock.setTimeout(() => {
       if (this.#stopped) return;
-      this.#balance();
+      this.#ports.nodes.checkClock();
+      if (this.#ports.nodes.mayLead()) this.#balance();
+      else this.#giveAll();
       this.start();
     }, balanceMs);
   }
@@ -73,13 +79,17 @@ export class Leadership {
     this.stop();
     const { clock } = this.#ports;
     const deadlineMs = clock.monotonicMs() + handOverMs;
+    this.#giveAll();
+    while (!this.#led().next().done && clock.monotonicMs() < deadlineMs) {
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, 10));
+    }
+  }
+
+  #giveAll(): void {
     for (const region of this.#led()) {
       const successors = this.#successors(region);
       const to = successors[region.regionId % successors.length];
       if (to !== undefined) region.transferTo(to);
-    }
-    while (!this.#led().next().done && clock.monotonicMs() < deadlineMs) {
-      await new Promise<void>((resolve) => clock.setTimeout(resolve, 10));
     }
   }
 

@@ -13,6 +13,8 @@ export interface RaftTimePorts {
   /** Runs it after the next poll for input: what waits in the sockets is heard first. */
   readonly schedule: ScheduleTurn;
   readonly isAlone: boolean;
+  /** False while no replica here should stand for election. */
+  readonly mayLead: () => boolean;
   readonly regions: () => Iterable<Region>;
   readonly failed: (error: unknown) => void;
 }
@@ -49,12 +51,13 @@ export class RaftTime {
     if (this.#stopped) return;
     const { clock, isAlone, regions, failed } = this.#ports;
     const nowMs = clock.monotonicMs();
+    const mayLead = this.#ports.mayLead();
     let isNeeded = !isAlone;
     try {
       for (const region of regions()) {
         if (region.ended || (isAlone && region.serving)) continue;
         isNeeded = true;
-        region.tick(nowMs);
+        region.tick(nowMs, mayLead);
       }
     } catch (error) {
       failed(error);

@@ -96,6 +96,7 @@ export class RegionServer {
     this.#time = new RaftTime({
       ...ports,
       isAlone: ports.nodes === undefined,
+      mayLead: () => ports.nodes?.mayLead() !== false,
       regions: () => this.#regions.values(),
       failed,
     });

@@ -183,8 +183,10 @@ export class Region
   }
 
   /** Through the actor's mailbox, as all that follows, so that a failure is the actor's. */
-  tick(nowMs: number): void {
-    this.#send({ type: "raft.tick", nowMs, electionTimeoutMs: this.#electionTimeoutMs });
+  tick(nowMs: number, mayLead: boolean): void {
+    const electionTimeoutMs =
+      mayLead || this.role === "leader" ? this.#electionTimeoutMs : Infinity;
+    this.#send({ type: "raft.tick", nowMs, electionTimeoutMs });
   }
 
   /** A message of another node's replica. */

@@ -21,6 +21,7 @@ import type { Places } from "./protocol.ts";
 import type { ReadMode } from "./region-link.ts";
 import type { RegionServer } from "./region-server.ts";
 import { storeSpec } from "./supervisor.ts";
+import { TrustedClock } from "./trusted-clock.ts";
 
 /** What a store needs of the nodes beside its own. */
 export interface StoreNeighbours {
@@ -73,6 +74,8 @@ export class Store {
   readonly places: Places;
   /** Hears of other nodes' ups and downs; undefined on a node that is alone. */
   readonly link: (StoreLink & NodeListener) | undefined;
+  /** The time that expiry goes by; undefined on a node that is alone, whose own clock is the only one. */
+  readonly #trusted: TrustedClock | undefined;
   readonly #options: StoreOptions;
   #server: RegionServer | undefined;
   #activeExpire = true;
@@ -90,6 +93,9 @@ export class Store {
       onChange: (listener) => directory.onChange(listener),
     };
     this.link = this.#createLink();
+    const { neighbours } = options;
+    if (neighbours === undefined) return;
+    this.#trusted = new TrustedClock(options.clock, () => neighbours.nodes.others());
   }
 
   #createLink(): StoreLink | undefined {
@@ -106,7 +112,8 @@ export class Store {
 
   /** The store's tree for the node's supervisor. */
   spec(): ChildSpec {
-    const { clock, turn, random, nodeId, positions, hashTags, pureActors } = this.#options;
+    const { turn, random, nodeId, positions, hashTags, pureActors } = this.#options;
+    const clock = this.#trusted ?? this.#options.clock;
     const { handles, directory, cache, counters } = this;
     const { applyDelayMs = 0 } = this.#options;
     const onFatal = (error: Error): void => this.#options.onFatal(error);
@@ -157,7 +164,9 @@ export class Store {
     const { nodes, members, replicas, self } = neighbours;
     const seen = (): NodeInfo[] => [self(), ...nodes.others().map(({ info }) => info)];
     const upSinceMs = (id: string): number | undefined => nodes.upSinceMs(id);
-    return { members, replicas, nodes: { seen, upSinceMs } };
+    const mayLead = (): boolean => this.#trusted?.isTrusted !== false;
+    const checkClock = (): void => this.#trusted?.check();
+    return { members, replicas, nodes: { seen, upSinceMs, mayLead, checkClock } };
   }
 
   /** Every region is served, here or on another node. */

@@ -76,7 +76,7 @@ export class SnapshotWorld {
         leader.region!.evidence(other.nodeId, { term: raft.term, ...proof });
       }
     }
-    for (const node of running) node.region!.tick(nowMs);
+    for (const node of running) node.region!.tick(nowMs, true);
   }
 
   async until(done: () => boolean, what: string, limit = 20_000): Promise<void> {
