@@ -77,7 +77,11 @@ export class NatsLink implements Wire {
   async start(signal: AbortSignal | undefined): Promise<void> {
     const stop = this.#stop.signal;
     const either = signal === undefined ? stop : AbortSignal.any([stop, signal]);
-    const first = await this.#connect(either, true);
+    const first = await this.#connect(either, true).catch((error: unknown) => {
+      // A wait that is cut short rejects with an error of its own instead of the reason.
+      either.throwIfAborted();
+      throw error;
+    });
     this.#maxFrameBytes = Math.min(first.info?.max_payload ?? 0, maxPayloadBytes);
     this.#running = this.#keepUp(first);
   }

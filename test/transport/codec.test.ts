@@ -1,7 +1,7 @@
 // The codec of the wire: what goes in comes out, what was changed is told from what was not, and no
 // bytes make it throw.
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
 import {

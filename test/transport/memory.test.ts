@@ -6,7 +6,8 @@ import { expect, test } from "vitest";
 import { decodeFrame } from "../../transport/codec.ts";
 import { MemoryHub } from "../../transport/memory.ts";
 import type { BulkReader } from "../../transport/transport.ts";
-import { clusterName, describeTransport, silenceMs } from "./contract.ts";
+import { describeTransport } from "./contract.ts";
+import { clusterName, silenceMs } from "./world.ts";
 
 describeTransport("memory", () => {
   const hub = new MemoryHub();
@@ -146,6 +147,32 @@ test("a stream whose every frame comes twice is read once", async () => {
   expect(outcome()).toBe("accepted");
   await hands.pass(10_000);
   expect(hands.timerCount).toBe(0);
+});
+
+test("an opening that comes again after the end does not open it again", async () => {
+  const hands = new Hands();
+  let openAgain: (() => void) | undefined;
+  const hub = new MemoryHub({
+    deliver: hands.defer,
+    timers: hands.timers,
+    filter: ({ bytes }, arrive) => {
+      if (kindOf(bytes) === "open") openAgain = arrive;
+      arrive();
+    },
+  });
+  const open = (nodeId: string) => hub.open({ cluster: "c", nodeId, schedule: hands.defer });
+  const [a, b] = [open("a"), open("b")];
+  const readers: BulkReader[] = [];
+  b.receiveStreams((_, __, reader) => readers.push(reader));
+  const ending = a.openStream("b", Buffer.from("h")).end();
+  await hands.settle();
+  expect(await readText(readers[0]!)).toBe("");
+  readers[0]!.accept();
+  await hands.settle();
+  await ending;
+  openAgain?.();
+  await hands.settle();
+  expect(readers).toHaveLength(1);
 });
 
 test.each(["chunk", "end"])("a lost %s of a stream is noticed", async (lost) => {
