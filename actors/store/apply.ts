@@ -15,6 +15,7 @@ import {
   type RegionMeta,
 } from "../../storage/local-records.ts";
 import { encodeRegionState } from "../../storage/region-state.ts";
+import { decodeMembership } from "../raft/membership.ts";
 import type { DataIds } from "./data-ids.ts";
 
 /** What a replica holds between entries, as of its applied index. */
@@ -68,9 +69,10 @@ export function applyEntries(
 ): AppliedRun {
   const run = new Run(applied, dataIds);
   let count = 0;
-  for (const { kind, payload } of entries) {
+  for (const { kind, index, payload } of entries) {
     if (kind === 1 && movesTo(applied.uncleared, payload)) break;
     if (kind === 1) run.apply(payload);
+    else if (kind === 2) run.changeMembership(payload, index);
     count++;
   }
   return { count, ...run.finish() };
@@ -132,6 +134,17 @@ class Run {
           this.#setState(reader.state);
       }
     }
+  }
+
+  /** The log that says so may be cut below it: from here on the meta record does. */
+  changeMembership(payload: Buffer, index: number): void {
+    const { meta } = this.#applied;
+    if (index <= meta.membershipIndex) return;
+    const { version, confVersion } = meta.epoch;
+    const epoch = { version, confVersion: confVersion + 1 };
+    this.#applied.meta = { ...meta, ...decodeMembership(payload), membershipIndex: index, epoch };
+    this.#operations.push(regionMetaOperation(this.#applied.meta));
+    this.#sync = true;
   }
 
   finish(): Omit<AppliedRun, "count"> {
