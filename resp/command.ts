@@ -32,7 +32,14 @@ interface CommandBase {
   /** For COMMAND DOCS. */
   readonly summary: string;
   readonly since: string;
-  readonly group: "string" | "bitmap" | "generic" | "connection" | "server" | "scripting";
+  readonly group:
+    | "string"
+    | "bitmap"
+    | "generic"
+    | "connection"
+    | "server"
+    | "scripting"
+    | "cluster";
   readonly complexity: string;
   readonly keys?: KeySpec;
   /** Where keys depend on the arguments: 0-based positions in `args`. Overrides `keys`. */

@@ -4,6 +4,7 @@
 import { bitCommands } from "./commands/bit.ts";
 import { bitScanCommands } from "./commands/bit-scan.ts";
 import { bitfieldCommands } from "./commands/bitfield.ts";
+import { clusterCommands } from "./commands/cluster.ts";
 import { commandCommands } from "./commands/command.ts";
 import { connectionCommands } from "./commands/connection.ts";
 import { expireCommands } from "./commands/expire.ts";
@@ -36,5 +37,6 @@ export const registry: Registry = createRegistry([
   ...walkCommands,
   ...connectionCommands,
   ...serverCommands,
+  ...clusterCommands,
   ...commandCommands(() => registry),
 ] satisfies readonly Command[]);

@@ -125,11 +125,7 @@ export class Connection implements TurnTask, SlotOwner {
 
   lastExecuted(route: ErrandRoute): number {
     if (this.#closed) return Infinity;
-    let last = 0;
-    for (let at = this.#head; at < this.#slots.length; at += 1) {
-      last = Math.max(last, this.#slots[at]?.executedBy(route) ?? 0);
-    }
-    return last;
+    return this.#slots.reduce((last, slot) => Math.max(last, slot?.executedBy(route) ?? 0), 0);
   }
 
   /** The end of a turn: write what is answered, then go on with what was held back. */

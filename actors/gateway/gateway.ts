@@ -6,6 +6,7 @@ import { defaultLimits as decoderDefaults } from "../../resp/decoder.ts";
 import type { DecoderLimits } from "../../resp/decoder.ts";
 import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
+import type { NodeListener } from "../cluster/protocol.ts";
 import type { Places } from "../store/protocol.ts";
 import type { Turn } from "../system/turn.ts";
 import type { Connection } from "./connection.ts";
@@ -66,6 +67,8 @@ function resolveKnown(
 
 export class Gateway {
   readonly routes: Routes;
+  /** Has to hear of other nodes' ups and downs. */
+  readonly nodeListener: NodeListener;
   readonly store: StoreView;
   readonly turn: Turn;
   readonly clock: GatewayClock;
@@ -100,10 +103,12 @@ export class Gateway {
     this.decoderLimits = { ...decoderDefaults };
     this.startedAtMs = options.clock.wallMs();
     const entries = new Entries(options.commands, this.statistics);
-    this.routes = new Router({
+    const router = new Router({
       ...options,
       resolve: (name, args) => resolveKnown(entries, name, args),
     });
+    this.routes = router;
+    this.nodeListener = router;
     this.dispatch = {
       entries,
       routes: this.routes,

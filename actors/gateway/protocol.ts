@@ -22,7 +22,7 @@ export type Errand = (RegionRequest | (RegionWalk & { readonly filter: KeyFilter
 export interface Journey {
   /** Hears a refusal in place of the client; undefined = a refusal is the answer. Set by the route. */
   route: ErrandRoute | undefined;
-  /** Its place among all that its route has sent; set at each sending. */
+  /** Its place among all that its route was given; it keeps it however often it is sent. */
   ticket: number;
   /** Monotonic ms. */
   readonly arrivedAtMs: number;

@@ -3,6 +3,7 @@
 // finds a way by key, and the regions; it keeps the order of every session over all changes.
 
 import { ErrorReply } from "../../resp/reply.ts";
+import type { NodeInfo, NodeListener } from "../cluster/protocol.ts";
 import type { Places, RegionPlace } from "../store/protocol.ts";
 import type { Turn, TurnTask } from "../system/turn.ts";
 import type { ExecutorPorts } from "./forward/executor.ts";
@@ -131,20 +132,37 @@ class Way implements Route, RegionRef, StreamOwner, TurnTask {
   run(): void {
     this.#isDeferred = false;
     if (!this.#isOpen() || this.#held.length === 0) return;
-    const held = this.#held;
-    this.#held = [];
-    for (const [at, errand] of held.entries()) {
-      if (!this.#isOpen()) {
-        this.#held = [...held.slice(at), ...this.#held];
+    const waiting = this.#inTime();
+    for (const [at, errand] of waiting.entries()) {
+      // Closed by a refusal meanwhile, which must not be overtaken either.
+      if (!this.#isOpen() || this.#held.length > 0) {
+        const back = [...this.#held, ...waiting.slice(at)];
+        this.#held = back.toSorted((one, other) => one.ticket - other.ticket);
+        this.#drainLater();
         return;
       }
-      // What its session sent after it has been executed already: too late for this one.
-      if (errand.lastExecuted(this) > errand.ticket) errand.finish(leaderChanged);
-      else {
-        errand.ticket = ++this.#lastTicket;
-        this.#pass(errand);
-      }
+      this.#pass(errand);
     }
+  }
+
+  /** Takes what waits, without what comes too late. */
+  #inTime(): Errand[] {
+    const held = this.#held;
+    this.#held = [];
+    const executed = new Map<number, number>();
+    const late = new Set(held.filter((errand) => this.#isOvertaken(errand, executed)));
+    for (const errand of late) errand.finish(leaderChanged);
+    return late.size === 0 ? held : held.filter((errand) => !late.has(errand));
+  }
+
+  /** Whether something that its session sent after it was executed: then it is too late for this one. */
+  #isOvertaken(errand: Errand, executed: Map<number, number>): boolean {
+    let last = executed.get(errand.sessionId);
+    if (last === undefined) {
+      last = errand.lastExecuted(this);
+      executed.set(errand.sessionId, last);
+    }
+    return last > errand.ticket;
   }
 
   /** Whether anything may be sent now. */
@@ -205,7 +223,7 @@ const leaderChanged = new ErrorReply("CLUSTERDOWN the region's leader has change
 /** A refusal that another leader, or the same a little later, would not give. */
 const isPassing = ({ message }: ErrorReply): boolean => !message.includes("disk is full");
 
-export class Router implements Routes {
+export class Router implements Routes, NodeListener {
   readonly #options: RouterOptions;
   readonly #ways = new Map<number, Way>();
   readonly #forwarding: Forwarding | undefined;
@@ -237,6 +255,18 @@ export class Router implements Routes {
   all(): readonly Route[] {
     const places = this.#options.places.all();
     return this.#forwarding === undefined ? places : places.map((place) => this.#wayTo(place));
+  }
+
+  nodeUp({ nodeId }: NodeInfo): void {
+    this.#forwarding?.nodeUp(nodeId);
+  }
+
+  nodeDown({ nodeId }: NodeInfo): void {
+    this.#forwarding?.nodeDown(nodeId);
+  }
+
+  nodeRestarted({ nodeId }: NodeInfo): void {
+    this.#forwarding?.nodeRestarted(nodeId);
   }
 
   #wayTo(place: RegionPlace): Way {

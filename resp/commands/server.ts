@@ -1,4 +1,4 @@
-// Commands about the server: INFO, TIME, ROLE, LASTSAVE, WAIT, SHUTDOWN, SLOWLOG, SPIRE.REGIONS
+// Commands about the server: INFO, TIME, ROLE, LASTSAVE, WAIT, SHUTDOWN, SLOWLOG, SPIRE.REGIONS …
 // (https://redis.io/docs/latest/commands/?group=server). They run at the gateway over `Server`;
 // DEBUG and FUNCTION have a file of their own.
 
@@ -82,6 +82,15 @@ function badTimeout(bytes: Buffer | undefined): ErrorReply | undefined {
   return value < 0 ? new ErrorReply("ERR timeout is negative") : undefined;
 }
 
+/**
+ * Replies leave when a majority has the write on disk, so of every earlier write of the connection at
+ * least this many other nodes have a synced copy. That more of them do is not waited for.
+ */
+function otherCopies(server: Server): number {
+  const copies = server.regions().map(({ peers }) => Math.floor(peers.length / 2));
+  return copies.length === 0 ? 0 : Math.min(...copies);
+}
+
 const wait = {
   ...shape,
   name: "wait",
@@ -91,10 +100,9 @@ const wait = {
   group: "generic",
   since: "3.0.0",
   summary: "Blocks until the asynchronous replication of all preceding writes has completed.",
-  execute: (_server, _session, args) => {
+  execute: (server, _session, args) => {
     if (args[1] === undefined || parseInt64(args[1]) === undefined) return notInteger;
-    // Replies leave when a majority has the write on disk; asynchronous replicas do not exist.
-    return badTimeout(args[2]) ?? 0;
+    return badTimeout(args[2]) ?? otherCopies(server);
   },
 } satisfies SessionCommand;
 
@@ -107,7 +115,7 @@ const waitaof = {
   group: "generic",
   since: "7.2.0",
   summary: "Blocks until all preceding writes were written to the append-only file.",
-  execute: (_server, _session, args) => {
+  execute: (server, _session, args) => {
     const [, local, replicas, timeout] = args;
     const locals = local === undefined ? undefined : parseNumber(local);
     if (locals === undefined) return notInteger;
@@ -118,7 +126,7 @@ const waitaof = {
     if (wanted === undefined) return notInteger;
     if (wanted < 0) return new ErrorReply("ERR value is out of range, must be positive");
     // Every earlier write of this connection is in the synced log before this reply leaves.
-    return badTimeout(timeout) ?? [1, 0];
+    return badTimeout(timeout) ?? [1, otherCopies(server)];
   },
 } satisfies SessionCommand;
 
@@ -211,6 +219,24 @@ const regions = {
   execute: (server: Server) => server.regions().map(regionMap),
 } satisfies SessionCommand;
 
+const stores = {
+  ...shape,
+  name: "spire.stores",
+  arity: 1,
+  since: "7.2.0",
+  complexity: "O(N) where N is the number of nodes",
+  summary: "Returns every node: its name, the address of its RESP port and whether it is up.",
+  execute: (server: Server) =>
+    server.clusterNodes().map(({ nodeId, host, port, isUp }) => {
+      const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+      return new MapReply([
+        [text("node"), text(nodeId)],
+        [text("resp"), text(port === 0 ? "" : address)],
+        [text("state"), text(isUp ? "up" : "down")],
+      ]);
+    }),
+} satisfies SessionCommand;
+
 const region = {
   ...shape,
   name: "spire.region",
@@ -235,6 +261,7 @@ export const serverCommands: readonly Command[] = [
   modules,
   regions,
   region,
+  stores,
   ...configCommands,
   ...slowlogCommands,
   ...debugCommands,

@@ -55,6 +55,10 @@ type Answer =
   | { readonly outcome: "large"; readonly whole: Buffer }
   | undefined;
 
+/** Which of two streams of a node for a region is the newer one. */
+const isNewer = (id: StreamId, than: StreamId): boolean =>
+  id.epoch === than.epoch ? id.number > than.number : id.epoch > than.epoch;
+
 /** What is known of one stream. */
 interface Incoming {
   readonly from: string;
@@ -76,8 +80,8 @@ interface Incoming {
   hasGap: boolean;
 }
 
-const keyOf = (from: string, { epoch, number, regionId }: StreamId): string =>
-  `${from}/${epoch}/${number}/${regionId}`;
+/** A node's gateway uses one stream for a region at a time: with a newer one the older is over. */
+const keyOf = (from: string, { regionId }: StreamId): string => `${regionId}/${from}`;
 
 const notExecuted: Answer = { outcome: "refused" };
 
@@ -94,20 +98,20 @@ export class Executor implements TurnTask {
     this.#ports = ports;
   }
 
-  /** Nothing here that the clock has to look at. */
-  get idle(): boolean {
-    return this.#streams.size === 0;
+  /** Answers are kept, which are forgotten when nobody fetches them. */
+  get isBusy(): boolean {
+    for (const { answers } of this.#streams.values()) if (answers.size > 0) return true;
+    return false;
   }
 
   /** A body of commands; the reader stands behind its start. */
   received(from: string, id: StreamId, reader: WireReader): void {
     const head = readCommandsHead(reader);
     const place = this.#ports.places.byId(id.regionId);
-    const leads = isLedHere(place, head);
-    const stream = this.#streams.get(keyOf(from, id)) ?? this.#open(from, id, head, place);
+    const stream = this.#streamOf(from, id) ?? this.#open(from, id, head, place);
     if (stream === undefined) return;
     stream.heardAtMs = this.#ports.now();
-    if (!leads) stream.closed = true;
+    if (!isLedHere(place, head)) stream.closed = true;
     this.#forget(stream, head.watermark);
     if (head.probes) this.#freshenAll(stream, head.watermark);
     for (let seq = head.firstSeq; !reader.atEnd; seq++) {
@@ -135,7 +139,7 @@ export class Executor implements TurnTask {
 
   /** A large reply that its sender fetches. */
   whole(from: string, id: StreamId, seq: number): Buffer | undefined {
-    const stream = this.#streams.get(keyOf(from, id));
+    const stream = this.#streamOf(from, id);
     const answer = stream?.answers.get(seq);
     if (stream !== undefined) stream.heardAtMs = this.#ports.now();
     return answer?.outcome === "large" ? answer.whole : undefined;
@@ -143,8 +147,12 @@ export class Executor implements TurnTask {
 
   tick(nowMs: number): void {
     for (const [key, stream] of this.#streams) {
-      // An open one is kept as long as its term: its sender may be silent for hours.
-      if (stream.closed && nowMs - stream.heardAtMs > rememberedMs) this.#streams.delete(key);
+      if (stream.answers.size === 0 && !stream.closed) continue;
+      if (nowMs - stream.heardAtMs <= rememberedMs) continue;
+      // An open one is known as long as its term, so that nothing of it is executed twice; but nobody
+      // waits for its answers any more.
+      if (stream.closed) this.#streams.delete(key);
+      else stream.answers.clear();
     }
   }
 
@@ -164,6 +172,10 @@ export class Executor implements TurnTask {
     head: CommandsHead,
     place: RegionPlace | undefined,
   ): Incoming | undefined {
+    // What its sender has given up on must not be executed behind what came later.
+    const known = this.#streams.get(keyOf(from, id));
+    if (known !== undefined && isNewer(known.id, id)) return undefined;
+    if (!this.#isNewestProcess(from, id.epoch)) return undefined;
     const stream: Incoming = {
       from,
       id,
@@ -183,19 +195,22 @@ export class Executor implements TurnTask {
       this.#send(stream, isOurs ? streamStates.closed : streamStates.stranger, []);
       return undefined;
     }
-    this.#dropOlder(from, id.epoch);
+    if (known !== undefined) known.closed = true;
     this.#streams.set(keyOf(from, id), stream);
     return stream;
   }
 
-  /** A process of that node that came later: nobody waits for answers to the older ones. */
-  #dropOlder(from: string, epoch: number): void {
+  #streamOf(from: string, id: StreamId): Incoming | undefined {
+    const stream = this.#streams.get(keyOf(from, id));
+    return stream?.id.epoch === id.epoch && stream.id.number === id.number ? stream : undefined;
+  }
+
+  /** Nobody waits for what an older process of that node has asked, and it may have been executed. */
+  #isNewestProcess(from: string, epoch: number): boolean {
     const known = this.#gateways.get(from);
-    if (known !== undefined && known.epoch >= epoch) return;
+    if (known !== undefined && known.epoch >= epoch) return known.epoch === epoch;
     this.#gateways.set(from, { epoch, number: ++this.#gatewayCount });
-    for (const [key, stream] of this.#streams) {
-      if (stream.from === from && stream.id.epoch < epoch) this.#streams.delete(key);
-    }
+    return true;
   }
 
   #forget(stream: Incoming, watermark: number): void {
@@ -280,7 +295,6 @@ export class Executor implements TurnTask {
   }
 
   #kept(reply: Reply): Answer {
-    if (isRefusal(reply)) return notExecuted;
     if (replyBytes(reply) <= pieceBytes) return { outcome: "reply", reply };
     const writer = new WireWriter();
     writeReply(writer, reply);
@@ -294,12 +308,28 @@ export class Executor implements TurnTask {
   }
 
   #sendAnswers(stream: Incoming): void {
+    this.#sortRefusals(stream);
     const gap = stream.hasGap ? streamStates.gap : streamStates.open;
     const state = stream.closed ? streamStates.closed : gap;
     stream.hasGap = false;
     const { fresh } = stream;
     stream.fresh = [];
     this.#send(stream, state, fresh);
+  }
+
+  /**
+   * Whether a region's refusal means that its leader is gone is clear at the end of the turn only. A
+   * leader that stands has a reason of its own (a full disk): that is the client's answer.
+   */
+  #sortRefusals(stream: Incoming): void {
+    for (const seq of stream.fresh) {
+      const answer = stream.answers.get(seq);
+      if (answer?.outcome !== "reply" || !isRefusal(answer.reply)) continue;
+      const place = this.#ports.places.byId(stream.id.regionId);
+      if (place?.isLeader === true && place.term === stream.term && !stream.closed) continue;
+      stream.closed = true;
+      stream.answers.set(seq, notExecuted);
+    }
   }
 
   #send(stream: Incoming, state: StreamState, fresh: readonly number[]): void {

@@ -40,6 +40,8 @@ export class Forwarding implements TurnTask {
   readonly #executor: Executor;
   readonly #streams = new Map<number, Stream>();
   readonly #inFlight = new Map<string, number>();
+  /** Nodes from which nothing was heard for too long. */
+  readonly #down = new Set<string>();
   #lastNumber = 0;
   #toFlush: Stream[] = [];
   #isTicking = false;
@@ -70,11 +72,29 @@ export class Forwarding implements TurnTask {
     transport.onConnection((connected) => {
       if (!connected) return;
       for (const stream of this.#streams.values()) stream.reconnected();
+      ports.onRoom();
     });
   }
 
-  /** Whether a node may be sent more. */
+  nodeUp(node: string): void {
+    this.#down.delete(node);
+    this.#ports.onRoom();
+  }
+
+  /** Its answers are not waited for; what was not sent waits for another leader. */
+  nodeDown(node: string): void {
+    this.#down.add(node);
+    this.#breakStreamsTo(node, `node ${node} is down`);
+  }
+
+  /** Whatever its old process had is gone. */
+  nodeRestarted(node: string): void {
+    this.#breakStreamsTo(node, `node ${node} has restarted`);
+  }
+
+  /** Whether a node may be sent more: it can be reached, and has not too much on its way already. */
   hasRoom(node: string): boolean {
+    if (!this.#ports.transport.connected || this.#down.has(node)) return false;
     const hasRoom = (this.#inFlight.get(node) ?? 0) < inFlightMax;
     if (!hasRoom) this.#isFull = true;
     return hasRoom;
@@ -130,7 +150,7 @@ export class Forwarding implements TurnTask {
     const nowMs = this.#ports.clock.monotonicMs();
     this.#transfers.tick(nowMs);
     this.#executor.tick(nowMs);
-    let isBusy = !this.#transfers.idle;
+    let isBusy = !this.#transfers.idle || this.#executor.isBusy;
     for (const stream of this.#streams.values()) {
       stream.tick(nowMs);
       isBusy ||= stream.isBusy;
@@ -144,6 +164,12 @@ export class Forwarding implements TurnTask {
     if (!this.#isFull || left >= inFlightMax / 2) return;
     this.#isFull = false;
     this.#ports.onRoom();
+  }
+
+  #breakStreamsTo(node: string, reason: string): void {
+    for (const stream of this.#streams.values()) {
+      if (stream.target.node === node) stream.break(reason);
+    }
   }
 
   #own(node: string, epoch: number, number: number): Stream | undefined {
@@ -166,7 +192,7 @@ export class Forwarding implements TurnTask {
     switch (kind) {
       case kinds.commands:
         this.#executor.received(from, stream, reader);
-        if (!this.#transfers.idle) this.wake();
+        this.wake();
         return;
       case kinds.answers:
         this.#own(from, stream.epoch, stream.number)?.received(reader);

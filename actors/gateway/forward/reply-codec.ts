@@ -136,7 +136,7 @@ export function readReply(reader: WireReader): Reply {
     case tags.double:
       return new DoubleReply(reader.f64());
     case tags.bigInteger:
-      return new BigIntegerReply(BigInt(reader.name()));
+      return new BigIntegerReply(readBigInteger(reader));
     case tags.true:
       return new BooleanReply(true);
     case tags.false:
@@ -150,6 +150,12 @@ export function readReply(reader: WireReader): Reply {
     default:
       throw new WireError(`a reply of unknown kind ${tag}`);
   }
+}
+
+function readBigInteger(reader: WireReader): bigint {
+  const digits = reader.name();
+  if (!/^-?\d+$/.test(digits)) throw new WireError("a big number of other characters than digits");
+  return BigInt(digits);
 }
 
 function readItems(reader: WireReader): Reply[] {

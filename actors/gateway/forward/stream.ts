@@ -120,7 +120,7 @@ export class Stream {
 
   /** Sends what is queued, as much as may be under way. */
   flush(): void {
-    while (!this.#ended && this.#next < this.#end && this.#mayHaveMore()) this.#sendBody(false);
+    while (this.isOpen && this.#next < this.#end && this.#mayHaveMore()) this.#sendBody(false);
   }
 
   /** Sends nothing new; answers to what was sent may still come for a moment. */

@@ -13,6 +13,8 @@ const askedMax = 4;
 const askAgainMs = 300;
 /** What may be fetched from one node at a time; one thing alone may be larger. */
 const bytesPerNodeMax = 64 * 1024 * 1024;
+/** Of what is asked for nothing came for this long: who kept it is gone. */
+const abandonedMs = 10_000;
 /** Nothing a client may send or get is longer. */
 const lengthMax = 2 ** 30;
 
@@ -70,6 +72,7 @@ class Pull implements Fetch {
   }
 
   start(): void {
+    this.progressAtMs = this.#owner.now();
     this.#buffer = Buffer.allocUnsafeSlow(this.length);
     this.#missing = Math.ceil(this.length / pieceBytes);
     this.#pieces = new Float64Array(this.#missing);
@@ -167,7 +170,11 @@ export class Transfers {
   }
 
   tick(nowMs: number): void {
-    for (const pull of this.#pulls.values()) if (pull.started) pull.tick(nowMs);
+    for (const pull of this.#pulls.values()) {
+      if (!pull.started) continue;
+      if (nowMs - pull.progressAtMs >= abandonedMs) this.drop(pull);
+      else pull.tick(nowMs);
+    }
   }
 
   #startNext(node: string): void {

@@ -11,8 +11,12 @@ import type { Actor } from "xstate";
 import { Gateway } from "../../../actors/gateway/gateway.ts";
 import type { GatewayOptions } from "../../../actors/gateway/gateway.ts";
 import { listener } from "../../../actors/gateway/listener.ts";
-import type { Route } from "../../../actors/gateway/protocol.ts";
-import type { RegionEvent, RegionRequest, RegionWalk } from "../../../actors/store/protocol.ts";
+import type {
+  RegionEvent,
+  RegionPlace,
+  RegionRequest,
+  RegionWalk,
+} from "../../../actors/store/protocol.ts";
 import { Turn } from "../../../actors/system/turn.ts";
 import type { Command } from "../../../resp/command.ts";
 import { createRegistry } from "../../../resp/registry.ts";
@@ -42,7 +46,7 @@ export class FakeRegion {
 export interface World {
   readonly gateway: Gateway;
   readonly regions: FakeRegion[];
-  readonly routes: Array<{ -readonly [K in keyof Route]: Route[K] }>;
+  readonly routes: Array<{ -readonly [K in keyof RegionPlace]: RegionPlace[K] }>;
   readonly actor: Actor<typeof listener>;
   readonly port: number;
   readonly shutdowns: number[];
@@ -64,13 +68,20 @@ export async function startWorld(
     ...region,
     epoch: 1,
     ref: regions[index],
+    isLeader: true,
+    leaderNode: "n1",
+    term: 2,
+    recoveredTerm: 1,
+    peers: ["n1"],
   }));
   const shutdowns: number[] = [];
   const gateway = new Gateway({
-    routes: {
+    places: {
       positionOf: (key) => positions.positionOf(key),
       regionOf: (at) => routes.find((r) => r.fromPosition <= at && at <= r.toPosition),
+      byId: (regionId) => routes.find((route) => route.regionId === regionId),
       all: () => routes,
+      onChange: () => undefined,
     },
     store: {
       counters: () => ({ keyspaceHits: 3, keyspaceMisses: 4, expiredKeys: 5 }),
@@ -84,6 +95,7 @@ export async function startWorld(
           epoch: 1,
           term: 2,
         })),
+      nodes: () => [{ nodeId: "n1", host: "127.0.0.1", port: 6379, isUp: true }],
       lastSaveSeconds: () => 1_700_000_000,
       setActiveExpire: () => undefined,
       shutdown: () => shutdowns.push(1),

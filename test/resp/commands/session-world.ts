@@ -1,5 +1,6 @@
 // A node and a connection made of plain values, for commands that run at the gateway.
 
+import { clusterCommands } from "../../../resp/commands/cluster.ts";
 import { connectionCommands } from "../../../resp/commands/connection.ts";
 import { serverCommands } from "../../../resp/commands/server.ts";
 import { encodeReply } from "../../../resp/encoder.ts";
@@ -8,7 +9,11 @@ import { ErrorReply } from "../../../resp/reply.ts";
 import type { Reply } from "../../../resp/reply.ts";
 import type { ClientLine, Server, Session } from "../../../resp/server.ts";
 
-export const registry = createRegistry([...connectionCommands, ...serverCommands]);
+export const registry = createRegistry([
+  ...connectionCommands,
+  ...serverCommands,
+  ...clusterCommands,
+]);
 
 export interface FakeSession extends Session {
   closing: boolean;
@@ -120,6 +125,7 @@ export class FakeServer implements Server {
   later(delayMs: number, whenOver: () => void): void {
     this.delays.push({ delayMs, run: whenOver });
   }
+  peers = ["n1"];
   regions() {
     return [
       {
@@ -127,11 +133,15 @@ export class FakeServer implements Server {
         fromPosition: 0,
         toPosition: 0xffff_ffff,
         leader: "n1",
-        peers: ["n1"],
+        peers: this.peers,
         epoch: 1,
         term: 2,
       },
     ];
+  }
+  nodes = [{ nodeId: "n1", host: "127.0.0.1", port: 6379, isUp: true }];
+  clusterNodes() {
+    return this.nodes;
   }
   regionOf() {
     return this.regions()[0];
