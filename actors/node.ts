@@ -18,7 +18,7 @@ import { startHttp, type HttpServer } from "./observe/http.ts";
 import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { registerMetrics } from "./node-metrics.ts";
-import type { ReadMode } from "./store/region-link.ts";
+import type { ReadMode } from "./store/protocol.ts";
 import { Store, type StoreNeighbours, type StoreOptions } from "./store/store.ts";
 import type { ChildSpec, ExitNote, SupervisorInput } from "./system/children.ts";
 import type { Clock } from "./system/clock.ts";

@@ -19,6 +19,8 @@ const actorRooms = ["node", "gateway", "store", "pd", "raft", "cluster", "system
 /** Rooms inside actors whose every file is a door; elsewhere only these files are. */
 const openRooms = new Set(["system", "observe"]);
 const doors = new Set(["protocol.ts", "supervisor.ts", "machine.ts"]);
+/** A room's messages as bytes belong to its protocol. */
+const codecs = new Set(["actors/raft/wire.ts", "actors/raft/membership.ts"]);
 /** What outlives the restarts of a room's actors: the node holds them, nobody else may. */
 const nodeDoors = new Set([
   "actors/store/store.ts",
@@ -134,6 +136,7 @@ const arrowComplaint = (from: string, to: string): string | undefined => {
   if (leftIndex < 0 || rightIndex < 0) return `${left} -> ${right}: not a known room`;
   if (rightIndex < leftIndex) return `${left} imports ${to}, against the arrows`;
   if (openRooms.has(right) || doors.has(to.split("/").at(-1) ?? "")) return undefined;
+  if (codecs.has(to)) return undefined;
   if (left === "node" && nodeDoors.has(to)) return undefined;
   return `${left} enters ${right} through ${to}; its doors are ${[...doors].join(", ")}`;
 };

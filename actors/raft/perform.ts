@@ -1,5 +1,5 @@
 // The only file of the room that acts: one case per effect of the core, in the order the core gave
-// them. What acting means on this node (journal, mailboxes, state machine) is behind the ports.
+// them. What acting means on this node (journal, mailboxes, state machine) is behind the listener.
 
 import type { HardState, LogEntry } from "../../storage/journal/types.ts";
 import type { Peer } from "../../storage/local-records.ts";
@@ -14,8 +14,8 @@ import type {
 
 type SendEntries = Extract<RaftEffect, { type: "sendEntries" }>;
 
-/** What a replica's shell can do for its core. */
-export interface ReplicaPorts {
+/** What writes and sends for the core. */
+export interface ReplicaWriter {
   /** Makes it durable, in the order of the calls, then steps `raft.persisted` with the token. */
   persist(
     hardState: HardState | undefined,
@@ -31,6 +31,10 @@ export interface ReplicaPorts {
   sendSnapshot(to: number, term: number): void;
   /** Entries from here on are gone from the log. */
   truncate(from: number): void;
+}
+
+/** What hears of the core's news. */
+export interface ReplicaListener {
   /** Entries (from, to] are committed: release what waited for them and apply them. */
   commit(from: number, to: number): void;
   /** Another membership is in force, by the entry at `index` (not committed yet, or restored). */
@@ -40,32 +44,36 @@ export interface ReplicaPorts {
 }
 
 /** Performs the effects of one step. */
-export function perform(effects: readonly RaftEffect[], ports: ReplicaPorts): void {
+export function perform(
+  effects: readonly RaftEffect[],
+  writer: ReplicaWriter,
+  listener: ReplicaListener,
+): void {
   for (const effect of effects) {
     switch (effect.type) {
       case "persist":
-        ports.persist(effect.hardState, effect.entries, effect.token, effect.reset);
+        writer.persist(effect.hardState, effect.entries, effect.token, effect.reset);
         break;
       case "send":
-        ports.send(effect.message);
+        writer.send(effect.message);
         break;
       case "sendEntries":
-        ports.sendEntries(effect);
+        writer.sendEntries(effect);
         break;
       case "sendSnapshot":
-        ports.sendSnapshot(effect.to, effect.term);
+        writer.sendSnapshot(effect.to, effect.term);
         break;
       case "truncate":
-        ports.truncate(effect.from);
+        writer.truncate(effect.from);
         break;
       case "commit":
-        ports.commit(effect.from, effect.to);
+        listener.commit(effect.from, effect.to);
         break;
       case "membership":
-        ports.changeMembership(effect.membership, effect.peers, effect.index);
+        listener.changeMembership(effect.membership, effect.peers, effect.index);
         break;
       case "role":
-        ports.changeRole(effect.role, effect.term, effect.leader);
+        listener.changeRole(effect.role, effect.term, effect.leader);
         break;
       default:
         effect satisfies never;

@@ -15,22 +15,14 @@ import type { AppliedState } from "./apply.ts";
 import { Backlog } from "./backlog.ts";
 import { commandFailure } from "./command-failure.ts";
 import { copyCounters, RegionMemory } from "./memory.ts";
-import { Outbox } from "./outbox.ts";
+import { dependsOn, Outbox } from "./outbox.ts";
 import type { EvaluatorHost } from "./evaluator-host.ts";
 import { Parking, type Parked } from "./parking.ts";
 import { Proposals } from "./proposals.ts";
 import type { RegionPorts } from "./region-ports.ts";
-import {
-  refuse,
-  storeRestarting,
-  unknownOutcome,
-  type RegionEvent,
-  type RegionExpire,
-  type RegionFetched,
-  type RegionWalked,
-  type RegionPropose,
-  type RegionRequest,
-} from "./protocol.ts";
+import { refuse, storeRestarting, unknownOutcome } from "./protocol.ts";
+import type { RegionEvent, RegionExpire, RegionFetched, RegionWalked } from "./protocol.ts";
+import type { RegionPropose, RegionRequest } from "./protocol.ts";
 import { isRemoval, removals } from "./removal.ts";
 import { StagedStream } from "./staged-stream.ts";
 import { Walks } from "./walk.ts";
@@ -39,7 +31,7 @@ import { Walks } from "./walk.ts";
 const entrySoftBytes = 128 * 1024;
 /** A command with more effects than this is staged in fragments. */
 const commandBytesMax = 320 * 1024;
-/** A region with this many writes does not wait for the journal: evaluating them takes as long. */
+/** With this many writes it does not wait for the journal: evaluating them takes as long. */
 const eagerWrites = 64;
 /** Unapplied bytes of a region above which it evaluates nothing: its clients wait. */
 const backlogBytesMax = 16 * 1024 * 1024;
@@ -317,18 +309,9 @@ export class Evaluator implements TurnTask {
     // What it wrote proves by its commit that this replica leads; what it only read does not.
     if (!wrote && this.#gate < 0) this.#gate = this.#host.readGate();
     const round = wrote ? 0 : this.#gate;
-    this.#outbox.put(this.#dependsOn(request, keyspace, wrote), request, reply, wrote, round);
+    const index = dependsOn(request, keyspace, this.memory.readIndex, this.#host.lastIndex);
+    this.#outbox.put(index, request, reply, wrote, round);
     if (keyspace.effectBytes > entrySoftBytes) this.#close();
-  }
-
-  /** The log index that has to be committed before the command's reply may leave. */
-  #dependsOn({ keyPositions }: RegionRequest, keyspace: Keyspace, wrote: boolean): number {
-    const { lastIndex } = this.#host;
-    // The batch's own entry is the next one.
-    if (wrote || keyspace.readBatch) return lastIndex + 1;
-    if (keyPositions.length > 0) return this.memory.readIndex;
-    // Without keys it read the region's counters, which everything appended has moved.
-    return keyspace.isWriting ? lastIndex + 1 : lastIndex;
   }
 
   /** The command's effects do not fit one entry: its chunks go ahead in fragments nobody can see. */

@@ -67,7 +67,7 @@ export class Leadership {
       const to = preferredLeader(region);
       const upSinceMs = nodes.upSinceMs(to);
       if (to === nodeId || upSinceMs === undefined || nowMs - upSinceMs < settledMs) continue;
-      leader.transferTo(to);
+      leader.inbox.transferTo(to);
       moves++;
       if (moves === movesAtOnce) return;
     }
@@ -89,7 +89,7 @@ export class Leadership {
     for (const region of this.#led()) {
       const successors = this.#successors(region);
       const to = successors[region.regionId % successors.length];
-      if (to !== undefined) region.transferTo(to);
+      if (to !== undefined) region.inbox.transferTo(to);
     }
   }
 

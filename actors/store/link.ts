@@ -12,7 +12,8 @@ import type { Turn } from "../system/turn.ts";
 import type { RegionDirectory } from "./directory.ts";
 import { Evidence, type Led } from "./evidence.ts";
 import { RaftMail } from "./mail.ts";
-import type { ReadMode, RegionLink } from "./region-link.ts";
+import type { ReadMode } from "./protocol.ts";
+import type { RegionLink } from "./region-link.ts";
 import { snapshotRegionOf } from "./snapshot-format.ts";
 
 /** What a node of several gives its store. */
@@ -37,7 +38,11 @@ export class StoreLink implements RegionLink, NodeListener {
     this.#ports = ports;
     this.readMode = ports.readMode;
     this.#mail = new RaftMail(ports.transport, ports.turn);
-    this.#evidence = new Evidence(ports.directory, minElectionTimeoutMs, () => this.#led());
+    this.#evidence = new Evidence(
+      { replica: (regionId) => ports.directory.replica(regionId)?.inbox },
+      minElectionTimeoutMs,
+      () => this.#led(),
+    );
     ports.transport.receive("raft", (from, body) => this.#received(from, body));
     ports.transport.receiveStreams((from, header, reader) => this.#stream(from, header, reader));
     ports.heartbeats.carry({
@@ -69,11 +74,17 @@ export class StoreLink implements RegionLink, NodeListener {
     this.#ports.directory.forgetLeader(nodeId);
   }
 
-  /** The node's process is another one now: what the old one led, it leads no more. */
+  /**
+   * The node's process is another one now: what the old one led, it leads no more. Only what that one
+   * itself said it led: the new one may lead already, and its promises must stand, because messages
+   * of its Raft may come before its first heartbeat.
+   */
   nodeRestarted({ nodeId }: NodeInfo): void {
+    for (const { regionId, term } of this.#evidence.ledBy(nodeId)) {
+      this.#ports.directory.replica(regionId)?.inbox.leaderLost(nodeId, term);
+    }
     this.#evidence.forget(nodeId);
     this.#ports.directory.forgetLeader(nodeId);
-    for (const replica of this.#ports.directory.replicas()) replica.leaderLost(nodeId);
   }
 
   #heartbeat({ nodeId }: NodeInfo, news: HeartbeatNews): void {
@@ -108,7 +119,7 @@ export class StoreLink implements RegionLink, NodeListener {
     const nowMs = this.#ports.clock.monotonicMs();
     try {
       for (const { regionId, message } of decodeMessages(body)) {
-        this.#ports.directory.replica(regionId)?.received(from, message, nowMs);
+        this.#ports.directory.replica(regionId)?.inbox.received(from, message, nowMs);
       }
     } catch (error) {
       this.#ports.onGarbled(from, error);

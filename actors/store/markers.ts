@@ -2,7 +2,6 @@
 // between the engine's writer, which says what is durable there, and the journal; what followers
 // still need stays, up to a bound.
 
-import { replicationFloor } from "../raft/progress.ts";
 import type { Clock, TimerId } from "../system/clock.ts";
 import type { StoreHandles } from "./handles.ts";
 import type { Region } from "./region.ts";
@@ -84,10 +83,10 @@ export class Markers {
     const raft = region?.raft;
     if (region === undefined || raft === undefined || journal === undefined) return;
     const isLong = journal.liveBytes() > keptLogBytes;
-    const index = isLong ? markerIndex : Math.min(markerIndex, replicationFloor(raft));
+    const index = isLong ? markerIndex : Math.min(markerIndex, region.inbox.replicationFloor);
     const term = raft.log.termAt(index);
     if (term === undefined || index <= raft.log.prevIndex) return;
-    region.compacted(index);
+    region.inbox.compacted(index);
     journal.compact(regionId, index, term);
   }
 }

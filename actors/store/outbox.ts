@@ -3,6 +3,7 @@
 // ever shows something that is lost later (design decision 11).
 
 import type { Reply } from "../../resp/reply.ts";
+import type { Keyspace } from "../../storage/keyspace/keyspace.ts";
 import type { RegionRequest } from "./protocol.ts";
 
 interface Held {
@@ -13,6 +14,20 @@ interface Held {
   readonly wrote: boolean;
   /** The round of heartbeats that has to confirm the leader first; 0 = none. */
   readonly round: number;
+}
+
+/** The log index that has to be committed before the command's reply may leave. */
+export function dependsOn(
+  { keyPositions }: RegionRequest,
+  keyspace: Keyspace,
+  readIndex: number,
+  lastIndex: number,
+): number {
+  // The batch's own entry is the next one.
+  if (keyspace.commandBytes > 0 || keyspace.readBatch) return lastIndex + 1;
+  if (keyPositions.length > 0) return readIndex;
+  // Without keys it read the region's counters, which everything appended has moved.
+  return keyspace.isWriting ? lastIndex + 1 : lastIndex;
 }
 
 export class Outbox {

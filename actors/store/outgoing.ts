@@ -5,13 +5,15 @@
 import type { HardState, LogEntry } from "../../storage/journal/types.ts";
 import type { Peer } from "../../storage/local-records.ts";
 import type { LogPosition, PersistToken, RaftEffect, RaftMessage } from "../raft/protocol.ts";
+import type { ReplicaWriter } from "../raft/perform.ts";
 import type { LogWindow } from "./log-window.ts";
 import type { RegionPorts, SendToReplica } from "./region-ports.ts";
+import { SnapshotSender, type SnapshotSource } from "./snapshot-sender.ts";
 
 type SendEntries = Extract<RaftEffect, { type: "sendEntries" }>;
 
 /** Of its replica, as far as writing and sending need it. */
-export interface OutgoingHost {
+export interface OutgoingHost extends SnapshotSource {
   readonly regionId: number;
   /** This replica. */
   readonly replicaId: number;
@@ -19,11 +21,12 @@ export interface OutgoingHost {
   readonly roleEpoch: number;
 }
 
-export class Outgoing {
+export class Outgoing implements ReplicaWriter {
   readonly #ports: RegionPorts;
   readonly #host: OutgoingHost;
   readonly #window: LogWindow;
   readonly #send: SendToReplica;
+  readonly #snapshots: SnapshotSender;
   /** Where replicas live: from the membership, and from who has written. */
   readonly #nodes = new Map<number, string>();
 
@@ -32,6 +35,7 @@ export class Outgoing {
     this.#host = host;
     this.#window = window;
     this.#send = send;
+    this.#snapshots = new SnapshotSender(ports, host);
   }
 
   /** Which node a replica of this region lives on. */
@@ -92,6 +96,14 @@ export class Outgoing {
       // Cut in the meantime: the core probes again, and finds that a snapshot is needed.
       () => undefined,
     );
+  }
+
+  sendSnapshot(to: number, term: number): void {
+    void this.#snapshots.send(to, term);
+  }
+
+  truncate(from: number): void {
+    this.#window.truncate(from);
   }
 
   #sendAppend(effect: SendEntries, entries: readonly LogEntry[]): void {

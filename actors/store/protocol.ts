@@ -82,6 +82,15 @@ export interface RegionWalked {
   readonly found: WalkResult;
 }
 
+/** How far a read at the leader must be sure that it still is one (design decision 12). */
+export type ReadMode =
+  /** A lease, or a round of heartbeats when it has run out. */
+  | "lease"
+  /** Always a round of heartbeats. */
+  | "quorum"
+  /** Nothing: a deposed leader may answer with what was true a moment ago. */
+  | "stale";
+
 /** What the gateway needs of a region to route to it. */
 export interface RegionRoute {
   readonly regionId: number;
@@ -116,7 +125,7 @@ export interface Places {
   byId(regionId: number): RegionPlace | undefined;
   /** In order of position, covering all of 0..2^32-1; empty while the store does not run. */
   all(): readonly RegionPlace[];
-  /** Hears, inside the step that changes it, that a region has another leader, term or actor. One listener. */
+  /** One listener hears, inside the step that changes it, of another leader, term or actor of a region. */
   onChange(listener: (place: RegionPlace) => void): void;
 }
 

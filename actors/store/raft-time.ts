@@ -57,7 +57,7 @@ export class RaftTime {
       for (const region of regions()) {
         if (region.ended || (isAlone && region.serving)) continue;
         isNeeded = true;
-        region.tick(nowMs, mayLead);
+        region.inbox.tick(nowMs, mayLead);
       }
     } catch (error) {
       failed(error);

@@ -3,15 +3,7 @@
 
 import type { BulkWriter } from "../../transport/transport.ts";
 import type { RaftMessage } from "../raft/protocol.ts";
-
-/** How far a read at the leader must be sure that it still is one (design decision 12). */
-export type ReadMode =
-  /** A lease, or a round of heartbeats when it has run out. */
-  | "lease"
-  /** Always a round of heartbeats. */
-  | "quorum"
-  /** Nothing: a deposed leader may answer with what was true a moment ago. */
-  | "stale";
+import type { ReadMode } from "./protocol.ts";
 
 export interface RegionLink {
   readonly readMode: ReadMode;

@@ -3,30 +3,19 @@
 // and hands commands to its evaluator. What commands mean and how keys look is not its business.
 
 import assert from "node:assert/strict";
-import type { LogEntry, HardState } from "../../storage/journal/types.ts";
 import type { Peer } from "../../storage/local-records.ts";
 import { isServing, step } from "../raft/core.ts";
-import { follows } from "../raft/election.ts";
 import { canPropose } from "../raft/leading.ts";
 import type { ReplicaHost } from "../raft/machine.ts";
-import { perform, type ReplicaPorts } from "../raft/perform.ts";
-import type {
-  LogPosition,
-  Membership,
-  PersistToken,
-  RaftEffect,
-  RaftEvent,
-  RaftMessage,
-  Role,
-} from "../raft/protocol.ts";
+import { perform, type ReplicaListener } from "../raft/perform.ts";
+import type { Membership, RaftEvent, Role } from "../raft/protocol.ts";
 import type { BulkReader } from "../../transport/transport.ts";
-import { canRead, readConfirmed } from "../raft/reads.ts";
 import { startState, type RaftState } from "../raft/state.ts";
 import { Applier, type ApplierHost } from "./applier.ts";
 import { dataIdOfRegion, type AppliedState } from "./apply.ts";
 import { Evaluator } from "./evaluate.ts";
 import type { EvaluatorHost } from "./evaluator-host.ts";
-import type { EvidenceReplica, Proof } from "./evidence.ts";
+import { Inbox, type InboxHost } from "./inbox.ts";
 import { LogWindow } from "./log-window.ts";
 import { Outgoing, type OutgoingHost } from "./outgoing.ts";
 import {
@@ -40,33 +29,30 @@ import { recoverRegion } from "./recover.ts";
 import type { RegionPorts, ReplicaEvent, SendToReplica } from "./region-ports.ts";
 import type { SnapshotHeader } from "./snapshot-format.ts";
 import { SnapshotInstaller, type SnapshotTarget } from "./snapshot-installer.ts";
-import { SnapshotSender, type SnapshotSource } from "./snapshot-sender.ts";
 import { dropStagings } from "./stagings.ts";
 
 /** Applied entries of this many bytes stay in memory for followers that are a little behind. */
 const keptBytes = 1024 * 1024;
 
-type SendEntries = Extract<RaftEffect, { type: "sendEntries" }>;
-
 export class Region
   implements
     ReplicaHost<ReplicaEvent>,
-    ReplicaPorts,
+    ReplicaListener,
     EvaluatorHost,
     ApplierHost,
-    EvidenceReplica,
+    InboxHost,
     OutgoingHost,
-    SnapshotSource,
     SnapshotTarget
 {
   readonly regionId: number;
+  /** What others tell this replica. */
+  readonly inbox: Inbox;
   readonly #ports: RegionPorts;
   readonly #send: SendToReplica;
   readonly #onEnd: (region: Region) => void;
   readonly #evaluator: Evaluator;
   readonly #window = new LogWindow();
   readonly #applier: Applier;
-  readonly #snapshotSender: SnapshotSender;
   readonly #snapshotInstaller: SnapshotInstaller;
   readonly #outgoing: Outgoing;
   #raft: RaftState | undefined;
@@ -74,8 +60,6 @@ export class Region
   #recoveredTerm = Infinity;
   #serving = false;
   #abandoned = false;
-  /** How long this replica waits for a leader before it stands for election; drawn per wait. */
-  #electionTimeoutMs = 0;
   /** Entries appended by this incarnation. */
   proposals = 0;
 
@@ -97,11 +81,10 @@ export class Region
     this.#send = send;
     this.#onEnd = onEnd;
     this.#outgoing = new Outgoing(this.#ports, this, this.#window, send);
+    this.inbox = new Inbox(this.#ports, this, this.#outgoing, send);
     this.#applier = new Applier(this.#ports, this, this.#window);
-    this.#snapshotSender = new SnapshotSender(this.#ports, this);
     this.#snapshotInstaller = new SnapshotInstaller(this.#ports, this);
     this.#evaluator = new Evaluator(this.#ports, this);
-    this.#drawTimeout();
   }
 
   get role(): Role {
@@ -182,55 +165,6 @@ export class Region
     return this.#outgoing.nodeOf(replicaId);
   }
 
-  /** Through the actor's mailbox, as all that follows, so that a failure is the actor's. */
-  tick(nowMs: number, mayLead: boolean): void {
-    const electionTimeoutMs =
-      mayLead || this.role === "leader" ? this.#electionTimeoutMs : Infinity;
-    this.#send({ type: "raft.tick", nowMs, electionTimeoutMs });
-  }
-
-  /** A message of another node's replica. */
-  received(nodeId: string, message: RaftMessage, nowMs: number): void {
-    this.#outgoing.heardFrom(message.from, nodeId);
-    this.#send({ type: "raft.message", nowMs, message });
-  }
-
-  heard(leader: number, term: number): boolean {
-    const nowMs = this.#ports.clock.monotonicMs();
-    this.#send({ type: "raft.heard", nowMs, leader, term });
-    return this.follows(leader, term);
-  }
-
-  evidence(nodeId: string, { term, ...proof }: Proof & { readonly term: number }): void {
-    const { voters = [], learners = [] } = this.#raft?.membership ?? {};
-    const nowMs = this.#ports.clock.monotonicMs();
-    for (const from of [...voters, ...learners]) {
-      if (this.#outgoing.nodeOf(from) !== nodeId) continue;
-      this.#send({ type: "raft.evidence", nowMs, from, term, ...proof });
-    }
-  }
-
-  /** The process that led is gone for certain. */
-  leaderLost(nodeId: string): void {
-    const leader = this.#raft?.leader ?? 0;
-    if (leader === 0 || this.#outgoing.nodeOf(leader) !== nodeId) return;
-    this.#send({ type: "raft.leaderLost", leader, nowMs: this.#ports.clock.monotonicMs() });
-  }
-
-  /** Hands leadership to the replica on this node, if it is a voter. */
-  transferTo(nodeId: string): void {
-    const to = this.#raft?.membership.voters.find(
-      (voter) => this.#outgoing.nodeOf(voter) === nodeId,
-    );
-    if (to === undefined) return;
-    this.#send({ type: "raft.transfer", to, nowMs: this.#ports.clock.monotonicMs() });
-  }
-
-  /** The journal keeps nothing at or below this index any more. */
-  compacted(index: number): void {
-    this.#send({ type: "raft.compacted", index });
-  }
-
   async open(): Promise<void> {
     const recovered = await recoverRegion(this.regionId, this.#ports);
     if (this.#abandoned) return;
@@ -308,50 +242,22 @@ export class Region
     return this.lastIndex;
   }
 
-  /** 0: what is read now may be answered. Otherwise the round of heartbeats that has to be waited for. */
   readGate(): number {
-    const { link, clock } = this.#ports;
-    const raft = this.#raft;
-    if (link === undefined || raft === undefined || link.readMode === "stale") return 0;
-    if (link.readMode === "lease" && canRead(raft, clock.monotonicMs())) return 0;
-    const others = raft.membership.voters.filter((voter) => voter !== raft.replicaId);
-    if (others.length === 0) return 0;
-    return link.confirm(others.map((voter) => this.#outgoing.nodeOf(voter) ?? ""));
+    return this.inbox.readGate();
   }
 
   isConfirmed(round: number): boolean {
-    return this.#raft !== undefined && readConfirmed(this.#raft, round);
+    return this.inbox.isConfirmed(round);
   }
 
   #step(event: RaftEvent): void {
     const raft = this.#raft;
     if (raft === undefined || this.#abandoned) return;
-    perform(step(raft, event), this);
+    perform(step(raft, event), this.#outgoing, this);
     if (event.type === "raft.applied") this.#afterApply(event.index);
     else if (event.type === "raft.persisted") this.#applyCommitted();
     else if (event.type === "raft.evidence") this.#evaluator.confirmed();
     else if (event.type === "raft.tick") this.#evaluator.wake();
-  }
-
-  persist(
-    hardState: HardState | undefined,
-    entries: readonly LogEntry[],
-    token: PersistToken,
-    reset: LogPosition | undefined,
-  ): void {
-    this.#outgoing.persist(hardState, entries, token, reset);
-  }
-
-  send(message: RaftMessage): void {
-    this.#outgoing.send(message);
-  }
-
-  sendEntries(effect: SendEntries): void {
-    this.#outgoing.sendEntries(effect);
-  }
-
-  sendSnapshot(to: number, term: number): void {
-    void this.#snapshotSender.send(to, term);
   }
 
   snapshotSent(to: number, index: number): void {
@@ -364,8 +270,12 @@ export class Region
     void this.#snapshotInstaller.receive(header, reader);
   }
 
+  heard(leader: number, term: number): boolean {
+    return this.inbox.heard(leader, term);
+  }
+
   follows(leader: number, term: number): boolean {
-    return this.#raft !== undefined && !this.#abandoned && follows(this.#raft, leader, term);
+    return this.inbox.follows(leader, term);
   }
 
   leads(term: number): boolean {
@@ -392,10 +302,6 @@ export class Region
     this.#applyCommitted();
   }
 
-  truncate(from: number): void {
-    this.#window.truncate(from);
-  }
-
   changeMembership(_membership: Membership, peers: readonly Peer[]): void {
     this.#outgoing.place(peers);
     // Fewer voters may have confirmed a read already.
@@ -418,12 +324,8 @@ export class Region
 
   changeRole(role: Role): void {
     if (role !== "leader") this.#stopServing();
-    this.#drawTimeout();
+    this.inbox.drawTimeout();
     this.#ports.onRole(this);
-  }
-
-  #drawTimeout(): void {
-    this.#electionTimeoutMs = 1500 + this.#ports.random() * 500;
   }
 
   #applyCommitted(): void {

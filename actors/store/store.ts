@@ -18,7 +18,7 @@ import { StoreHandles } from "./handles.ts";
 import { StoreLink } from "./link.ts";
 import type { JournalOpener } from "./log.ts";
 import type { Places } from "./protocol.ts";
-import type { ReadMode } from "./region-link.ts";
+import type { ReadMode } from "./protocol.ts";
 import type { RegionServer } from "./region-server.ts";
 import { storeSpec } from "./supervisor.ts";
 import { TrustedClock } from "./trusted-clock.ts";

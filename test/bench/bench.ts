@@ -1,14 +1,16 @@
-// `npm run bench [-- --runs 5 --seconds 5 --dir FOLDER --only set --quick]`: SpireDB beside a Redis
-// that fsyncs every write, on this machine, in turns so that both see the same noise. Prints the
-// table and writes docs/benchmarks.md unless it was a quick or partial run.
+// `npm run bench [-- --cluster --runs 5 --seconds 5 --dir FOLDER --only set --quick]`: SpireDB beside a
+// Redis that fsyncs every write, or three nodes beside etcd and a replicated Redis, on this machine, in
+// turns so that all see the same noise. Prints the tables and writes its part of docs/benchmarks.md
+// unless it was a quick or partial run.
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, release, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { compareClusters } from "./cluster.ts";
 import { comparisons, judge, limits, median, type Comparison, type Limit } from "./goals.ts";
 import {
   buildGenerator,
@@ -163,11 +165,12 @@ function machine(folder: string): string {
   ].join(", ");
 }
 
-function page(options: Options, tables: readonly string[]): string {
+/** The part about one node. */
+function singlePart(options: Options, tables: readonly string[]): string {
   const command = `npm run bench -- --runs ${options.runs} --seconds ${options.seconds}`;
   const { runs, seconds, keys } = options;
   const date = new Date().toISOString().slice(0, 10);
-  return `# Benchmarks
+  return `## One node
 
 Measured ${date} by \`${command}\` on ${machine(options.folder)}.
 Client and servers share the processors. The peer is \`redis-server --appendonly yes
@@ -180,7 +183,37 @@ ${tables.join("\n\n")}
 `;
 }
 
-function readOptions(): { options: Options; whole: boolean } {
+/** The part about three nodes. */
+function clusterPart(options: Options, tables: readonly string[]): string {
+  const command = `npm run bench -- --cluster --runs ${options.runs} --seconds ${options.seconds}`;
+  const { runs, seconds, keys } = options;
+  const date = new Date().toISOString().slice(0, 10);
+  return `## Three nodes
+
+Measured ${date} by \`${command}\` on ${machine(options.folder)}.
+Everything shares the processors: three SpireDB nodes and one nats-server (each write synced on a
+majority before it is answered, linearizable reads by lease, clients spread over all nodes), an etcd of
+three members (the same two promises), and a Redis with two replicas, all with appendfsync always,
+whose every SET is followed by WAIT 1 (and whose GETs promise less). Medians of ${runs} runs of
+${seconds} s taken in turns, 100 B values, ${keys} keys.
+
+${tables.join("\n\n")}
+`;
+}
+
+const pagePath = resolve(import.meta.dirname, "../../docs/benchmarks.md");
+
+/** Replaces one part of the page and leaves the other. */
+function writePart(part: string): void {
+  const title = part.slice(0, part.indexOf("\n"));
+  const [head = "", ...parts] = readFileSync(pagePath, "utf8").split(/^(?=## )/mu);
+  const others = parts.filter((other) => !other.startsWith(`${title}\n`));
+  const ordered = [...others, part].toSorted().map((each) => each.trimEnd());
+  writeFileSync(pagePath, `${[head.trimEnd(), ...ordered].join("\n\n")}\n`);
+  say("written to docs/benchmarks.md");
+}
+
+function readOptions(): { options: Options; whole: boolean; cluster: boolean } {
   const { values } = parseArgs({
     options: {
       runs: { type: "string", default: "5" },
@@ -189,6 +222,7 @@ function readOptions(): { options: Options; whole: boolean } {
       only: { type: "string", default: "" },
       part: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
+      cluster: { type: "boolean", default: false },
     },
   });
   const { quick } = values;
@@ -204,11 +238,12 @@ function readOptions(): { options: Options; whole: boolean } {
     only: values.only.toLowerCase(),
     parts,
   };
-  return { options, whole: !quick && parts.size === 2 && options.only === "" && options.runs >= 5 };
+  const whole = !quick && parts.size === 2 && options.only === "" && options.runs >= 5;
+  return { options, whole, cluster: values.cluster };
 }
 
 async function main(): Promise<void> {
-  const { options, whole } = readOptions();
+  const { options, whole, cluster } = readOptions();
   const builder = createRequire(import.meta.url)("../../deploy/build.cjs") as {
     isStale(): boolean;
     build(): void;
@@ -217,20 +252,21 @@ async function main(): Promise<void> {
   const tools = mkdtempSync(join(tmpdir(), "spiredb-bench-"));
   const tables: string[] = [];
   try {
-    if (options.parts.has("compare")) {
+    if (cluster) {
+      tables.push(...(await compareClusters(options, buildGenerator(tools), say)));
+      say(`\n${tables.join("\n\n")}\n`);
+    } else if (options.parts.has("compare")) {
       tables.push(comparisonTable(await compare(options, buildGenerator(tools))));
       say(`\n${tables.at(-1) ?? ""}\n`);
     }
-    if (options.parts.has("limits")) {
+    if (!cluster && options.parts.has("limits")) {
       tables.push(limitTable(await checkLimits(options)));
       say(`\n${tables.at(-1) ?? ""}\n`);
     }
   } finally {
     rmSync(tools, { recursive: true, force: true });
   }
-  if (!whole) return;
-  writeFileSync(resolve(import.meta.dirname, "../../docs/benchmarks.md"), page(options, tables));
-  say("written to docs/benchmarks.md");
+  if (whole) writePart(cluster ? clusterPart(options, tables) : singlePart(options, tables));
 }
 
 await main();

@@ -44,7 +44,8 @@ export function dataFolder(parent: string): string {
   return mkdtempSync(join(parent, "bench-"));
 }
 
-async function freePort(): Promise<number> {
+/** A port nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await new Promise((listening) => server.once("listening", listening));
   const address = server.address();
@@ -52,7 +53,8 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-function ended(child: ChildProcess): Promise<void> {
+/** Resolves when the process is over. */
+export function ended(child: ChildProcess): Promise<void> {
   return child.exitCode === null && child.signalCode === null
     ? new Promise((resolve_) => child.once("exit", () => resolve_()))
     : Promise.resolve();
@@ -114,10 +116,15 @@ export async function measure(
   const { operation, connections, window } = load;
   const numbers = [server.port, connections, window, limits.seconds, 100, limits.keys];
   const { stdout } = await run(generator, ["resp", operation, ...numbers.map(String)]);
-  const fields = stdout.trim().split(",");
+  return sampleOf(server.name, stdout.trim());
+}
+
+/** Reads the generator's line. Throws when any reply was an error. */
+export function sampleOf(server: string, line: string): Sample {
+  const fields = line.split(",");
   const field = (name: string): number =>
     Number(fields.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1));
-  if (field("errs") !== 0) throw new Error(`${server.name}: ${stdout.trim()}`);
+  if (field("errs") !== 0) throw new Error(`${server}: ${line}`);
   return { perSecond: Number(fields[4]), p50Ms: field("p50"), p99Ms: field("p99") };
 }
 

@@ -1,3 +1,6 @@
+// What applying does beyond puts and deletes: changes of membership reach the meta record, once.
+// Effects of commands are covered by the recovery tests.
+
 import { expect, test } from "vitest";
 import { encodeMembership } from "../../../actors/raft/membership.ts";
 import { applyEntries, type AppliedState } from "../../../actors/store/apply.ts";

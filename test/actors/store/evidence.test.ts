@@ -1,3 +1,6 @@
+// What heartbeats prove about leaders, between two stores that say and hear versions of what they lead,
+// over loss and restarts. When heartbeats leave is tested in the cluster room.
+
 import { expect, test } from "vitest";
 import { Evidence, type Led, type Proof } from "../../../actors/store/evidence.ts";
 

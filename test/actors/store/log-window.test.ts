@@ -1,3 +1,6 @@
+// The young end of a log in memory: what it holds, replaces and lets go. Reading older entries is the
+// journal's.
+
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { LogWindow } from "../../../actors/store/log-window.ts";

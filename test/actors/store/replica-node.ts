@@ -231,7 +231,7 @@ export class ReplicaNode {
     await this.world.until(() => isDone, "a marker");
     const { appliedIndex, log } = this.raft;
     const term = log.termAt(appliedIndex)!;
-    this.region!.compacted(appliedIndex);
+    this.region!.inbox.compacted(appliedIndex);
     this.journal.compact(regionId, appliedIndex, term);
   }
 

@@ -39,9 +39,9 @@ async function record(): Promise<Recorded> {
   const other = await world.add(2, voters).start();
   await world.until(() => leader.region!.serving || other.region!.serving, "somebody leads");
   // There and back: its term is not the one of the entries that the followers of these tests have.
-  if (leader.region!.serving) leader.region!.transferTo(other.nodeId);
+  if (leader.region!.serving) leader.region!.inbox.transferTo(other.nodeId);
   await world.until(() => other.region!.serving, "replica 2 leads");
-  other.region!.transferTo(leader.nodeId);
+  other.region!.inbox.transferTo(leader.nodeId);
   await world.until(() => leader.region!.serving, "replica 1 leads");
   for (let i = 0; i < 60; i++)
     await leader.ask(`SET key${i} ${"v".repeat(9000)} PX 9999999`, i % 16);
@@ -101,7 +101,7 @@ class Follower {
     entries: LogEntry[],
     commitIndex: number,
   ) {
-    this.node.region!.received(
+    this.node.region!.inbox.received(
       "n1",
       {
         type: "append.request",
@@ -138,8 +138,8 @@ class Follower {
     this.append(1, 0, 0, entries, 4);
     await world.until(() => node.raft.appliedIndex === 4, "the old entries");
     if (!seen) return;
-    node.region!.heard(leaderId, leaderTerm);
-    await world.until(() => node.region!.heard(leaderId, leaderTerm), "the leader is known");
+    node.region!.inbox.heard(leaderId, leaderTerm);
+    await world.until(() => node.region!.inbox.heard(leaderId, leaderTerm), "the leader is known");
     expect(index).toBeGreaterThan(4);
   }
 }
@@ -312,7 +312,7 @@ describe("an install", () => {
     const pipe = follower.stream(recorded);
     await world.until(() => node.handles.engine!.writer.statistics.operations > 20, "records");
     expect(pipe.accepted).toBe(false);
-    node.region!.heard(2, recorded.leaderTerm + 1);
+    node.region!.inbox.heard(2, recorded.leaderTerm + 1);
     await world.settle();
     expect(pipe.failure).toContain("not a follower");
     expect(await node.content()).toEqual(old);

@@ -71,12 +71,12 @@ export class SnapshotWorld {
       for (const other of running) {
         const said = { type: "timeout.now", from: leader.replicaId, to: 0, term: 0 } as const;
         if (other === leader || !this.passes(leader.nodeId, other.nodeId, said)) continue;
-        if (!other.region!.heard(leader.replicaId, raft.term)) continue;
+        if (!other.region!.inbox.heard(leader.replicaId, raft.term)) continue;
         const proof = { round: this.#round, sentAtMs: nowMs, promiseMs: 1500 };
-        leader.region!.evidence(other.nodeId, { term: raft.term, ...proof });
+        leader.region!.inbox.evidence(other.nodeId, { term: raft.term, ...proof });
       }
     }
-    for (const node of running) node.region!.tick(nowMs, true);
+    for (const node of running) node.region!.inbox.tick(nowMs, true);
   }
 
   async until(done: () => boolean, what: string, limit = 20_000): Promise<void> {
@@ -105,7 +105,7 @@ export class SnapshotWorld {
   deliver(from: string, to: string, message: RaftMessage): void {
     const node = this.nodes.get(to);
     if (!this.passes(from, to, message) || node?.region === undefined) return;
-    node.later(() => node.region?.received(from, message, this.clock.monotonicMs()));
+    node.later(() => node.region?.inbox.received(from, message, this.clock.monotonicMs()));
   }
 
   open(from: string, to: string, header: Buffer): BulkWriter {

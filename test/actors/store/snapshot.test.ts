@@ -79,7 +79,7 @@ describe("a snapshot", () => {
     await leader.cut();
     const late = await joins(world);
     await leader.ask("SET more 1");
-    leader.region!.transferTo(late.nodeId);
+    leader.region!.inbox.transferTo(late.nodeId);
     await world.until(() => late.region!.serving, "the late one leads");
     expect(await late.ask("GET long")).toBe(value(60_000, "longer"));
     expect(await late.ask("GET huge", 1)).toBe(value(700_000, "huge"));
@@ -154,7 +154,7 @@ describe("a snapshot", () => {
     const late = await joins(world);
     expect(await late.stored(spaceRange(spaces.staging))).toHaveLength(1);
     expect(await late.content()).toEqual(await leader.content());
-    leader.region!.transferTo(late.nodeId);
+    leader.region!.inbox.transferTo(late.nodeId);
     await world.until(() => late.region!.serving, "the late one leads");
     await world.settle();
     expect(await late.content()).toEqual([]);
@@ -183,7 +183,7 @@ describe("a snapshot", () => {
     const flushed = Buffer.from("flushed").toString("hex");
     expect((await late.content()).filter((line) => line.includes(flushed))).toEqual([]);
     expect(await late.garbage()).toEqual([]);
-    leader.region!.transferTo(late.nodeId);
+    leader.region!.inbox.transferTo(late.nodeId);
     await world.until(() => late.region!.serving, "the late one leads");
     expect(await late.ask("GET flushed", 5)).toBe(null);
     expect(await late.ask("GET after", 5)).toBe("flush");
@@ -289,7 +289,7 @@ describe("a snapshot that fails", () => {
         pipe.tamper = (chunk, number) => {
           if (number !== 1) return chunk;
           if (end === "abandoned") leader.region!.abandon("test");
-          else leader.region!.heard(3, leader.raft.term + 5);
+          else leader.region!.inbox.heard(3, leader.raft.term + 5);
           return chunk;
         };
       };

@@ -1,3 +1,6 @@
+// A wall clock is the time only while the other nodes' agree with it; when it does not, time goes on from
+// where it was. Who leads because of it is tested with the leaders.
+
 import { expect, test } from "vitest";
 import type { NodeStatus } from "../../../actors/cluster/protocol.ts";
 import { TrustedClock } from "../../../actors/store/trusted-clock.ts";
