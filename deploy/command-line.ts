@@ -1,10 +1,12 @@
-// The command line: `spiredb start`, `spiredb debug layout`, help and version, with one option per
-// row of the settings table. It turns arguments into texts and calls what the caller gives it; it
-// neither resolves settings nor starts anything.
+// The command line: `spiredb start`, `cluster`, `demo` and `debug layout`, help and version, with one
+// option per row of the settings table. It turns arguments into texts and calls what the caller gives
+// it; it neither resolves settings nor starts anything.
 
 import { Command, InvalidArgumentError, Option } from "commander";
 
+import type { ClusterCommandOptions } from "./local/cluster-command.ts";
 import { settings } from "./settings.ts";
+import { ValueError, wholeNumber, type Parse } from "./values.ts";
 import { version } from "./version.ts";
 
 /** Flag texts by flag name; only flags that were given. */
@@ -13,6 +15,8 @@ export type FlagTexts = Readonly<Record<string, string>>;
 /** What the commands do. */
 export interface CommandActions {
   start(flags: FlagTexts, asked: "run" | "check" | "print"): Promise<void>;
+  cluster(options: ClusterCommandOptions): Promise<void>;
+  demo(seconds: number): Promise<void>;
   layout(flags: FlagTexts): Promise<void>;
 }
 
@@ -51,6 +55,7 @@ export function createProgram(actions: CommandActions): Command {
     const asked = options["printConfig"] === true ? "print" : checkOrRun(options);
     await actions.start(flagTexts(options), asked);
   });
+  addLocalCommands(program, actions);
   const debug = program.command("debug").description("look into a data directory");
   const layout = debug
     .command("layout")
@@ -61,6 +66,55 @@ export function createProgram(actions: CommandActions): Command {
   start.addHelpText("after", outcome);
   program.addHelpText("after", () => `\n${start.helpInformation()}${outcome}`);
   return program;
+}
+
+/** Settings that `spiredb cluster` hands to each of its nodes. */
+const nodeFlags = new Set(
+  (
+    "num-regions hash-tags replicas read-mode log-level shutdown-timeout " +
+    "journal-file-size block-cache-size record-cache-size pure-actors"
+  ).split(" "),
+);
+
+function addLocalCommands(program: Command, actions: CommandActions): void {
+  const port = wholeNumber(1, 65_535);
+  const cluster = program
+    .command("cluster")
+    .description("run a whole cluster on this machine, to try it: nodes and a nats-server")
+    .addOption(numberOption("--nodes <count>", "how many nodes", 3, wholeNumber(1, 32)))
+    .addOption(numberOption("--base-port <port>", "node i, from 0, takes this plus i", 6379, port))
+    .addOption(numberOption("--http-base-port <port>", "the same for HTTP", 9090, port))
+    .option("--data-dir <dir>", "folder of all nodes", "./cluster-data");
+  addSettings(cluster, (flag) => nodeFlags.has(flag));
+  cluster.action(async (options: Record<string, unknown>) => {
+    const { nodes, basePort, httpBasePort, dataDir, ...others } = options;
+    const nodeArgs = Object.entries(flagTexts(others)).flatMap(([flag, text]) => [
+      `--${flag}`,
+      text,
+    ]);
+    const asked = { nodes, basePort, httpBasePort, dataDir, nodeArgs };
+    await actions.cluster(asked as unknown as ClusterCommandOptions);
+  });
+  program
+    .command("demo")
+    .description("three nodes under load, kill -9 of a leader every few seconds, nothing lost")
+    .addOption(numberOption("--seconds <count>", "how long", 60, wholeNumber(1, 86_400)))
+    .action(async ({ seconds }: { seconds: number }) => actions.demo(seconds));
+}
+
+function numberOption(
+  flags: string,
+  about: string,
+  fallback: number,
+  parse: Parse<number>,
+): Option {
+  return new Option(flags, about).default(fallback).argParser((text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw error instanceof ValueError ? new InvalidArgumentError(error.message) : error;
+    }
+  });
 }
 
 function checkOrRun(options: Record<string, unknown>): "check" | "run" {
@@ -84,8 +138,9 @@ function once(flag: string): (text: string, earlier: unknown) => string {
 }
 
 function describe(setting: (typeof settings)[number]): string {
-  const { fallback } = setting;
-  if (fallback === "") return setting.about;
+  const { fallback, fallbackText } = setting;
+  if (fallbackText !== undefined) return `${setting.about} (default: ${fallbackText})`;
+  if (fallback === "" || typeof fallback === "object") return setting.about;
   if (typeof fallback === "boolean")
     return `${setting.about} (default: ${fallback ? "on" : "off"})`;
   return `${setting.about} (default: ${inUnits(setting.flag, fallback)})`;

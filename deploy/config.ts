@@ -6,12 +6,15 @@ import { readFileSync } from "node:fs";
 
 import { parse as parseToml, TomlError } from "smol-toml";
 
+import { refuseContradictions } from "./contradictions.ts";
 import { SetupError } from "./failure.ts";
-import { meaninglessEnvironment, settings, type Config, type Setting } from "./settings.ts";
+import type { Config, Setting } from "./setting.ts";
+import { meaninglessEnvironment, settings } from "./settings.ts";
+import { timingChecks } from "./timing.ts";
 import { ValueError } from "./values.ts";
 
 /** Where a value came from: "flag", "SPIRE_PORT", "node.toml", "data directory" or "default". */
-type Sources = Readonly<Record<keyof Config, string>>;
+export type Sources = Readonly<Record<keyof Config, string>>;
 
 /** The outcome of resolving all sources. */
 export interface ResolvedConfig {
@@ -50,7 +53,7 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
     sources[setting.key] = found?.source ?? "default";
   }
   const config = values as unknown as Config;
-  refuseContradictions(config, warnings);
+  warnings.push(...refuseContradictions(config, sources as unknown as Sources));
   return { config: Object.freeze(config), sources: sources as unknown as Sources, warnings };
 }
 
@@ -61,7 +64,7 @@ function parseValue(setting: Setting<keyof Config>, found: Found): unknown {
     if (!(error instanceof ValueError)) throw error;
     const name =
       found.source === "flag" ? `--${setting.flag}` : `${setting.flag} from ${found.source}`;
-    const shown = setting.secret === true ? "" : ` ${JSON.stringify(found.text)}`;
+    const shown = setting.secret === true ? "" : ` ${withoutUser(JSON.stringify(found.text))}`;
     throw new SetupError(`${name}${shown}: ${error.message}`);
   }
 }
@@ -77,18 +80,13 @@ function readEnvironment(
   for (const [variable, text] of Object.entries(environment)) {
     if (!variable.startsWith("SPIRE_") || text === undefined) continue;
     const name = variable.slice("SPIRE_".length);
-    const reason = meaninglessEnvironment[name];
     const flag = flagOfName.get(name);
-    if (flag === undefined && reason === undefined) {
-      throw new SetupError(
-        `${variable} is not a setting${suggestion(name, [...flagOfName.keys()], "SPIRE_")}`,
-      );
-    }
-    if (text === "") continue;
     if (flag === undefined) {
-      warnings.push(`${variable} has no meaning here: ${reason}`);
+      const warning = judgeUnmapped(variable, name, text, [...flagOfName.keys()]);
+      if (warning !== undefined) warnings.push(warning);
       continue;
     }
+    if (text === "") continue;
     const earlier = found.get(flag);
     if (earlier !== undefined && earlier.text !== text) {
       throw new SetupError(
@@ -98,6 +96,29 @@ function readEnvironment(
     found.set(flag, { text, source: variable });
   }
   return found;
+}
+
+/** What to tell about a variable that is no setting of this version; throws for an unknown one. */
+function judgeUnmapped(
+  variable: string,
+  name: string,
+  text: string,
+  known: readonly string[],
+): string | undefined {
+  const reason = meaninglessEnvironment[name];
+  const check = timingChecks[name];
+  if (reason === undefined && check === undefined) {
+    throw new SetupError(`${variable} is not a setting${suggestion(name, known, "SPIRE_")}`);
+  }
+  if (text === "") return undefined;
+  if (reason !== undefined) return `${variable} has no meaning here: ${reason}`;
+  try {
+    const warning = check?.(text);
+    return warning === undefined ? undefined : `${variable} ${warning}`;
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    throw new SetupError(`${variable} ${JSON.stringify(text)}: ${error.message}`);
+  }
 }
 
 function readFile(path: string): Map<string, Found> {
@@ -117,14 +138,21 @@ function readFile(path: string): Map<string, Found> {
     if (!known.includes(key)) {
       throw new SetupError(`${path}: ${key} is not a setting${suggestion(key, known, "")}`);
     }
-    found.set(key, { text: tomlText(path, key, value), source: path });
+    const text = tomlText(path, key, value);
+    // As --print-config shows a list that is not set.
+    if (Array.isArray(value) && text === "") continue;
+    found.set(key, { text, source: path });
   }
   return found;
 }
 
 function tomlText(path: string, key: string, value: unknown): string {
   if (["string", "number", "boolean", "bigint"].includes(typeof value)) return String(value);
-  throw new SetupError(`${path}: ${key} must be a text, a number or a boolean`);
+  const isList = Array.isArray(settings.find((each) => each.flag === key)?.fallback);
+  if (isList && Array.isArray(value) && value.every((each) => typeof each === "string"))
+    return value.join(",");
+  const kinds = isList ? "a text or a list of texts" : "a text, a number or a boolean";
+  throw new SetupError(`${path}: ${key} must be ${kinds}`);
 }
 
 /** " (did you mean …?)" when a known name is at most two edits away. */
@@ -148,23 +176,16 @@ function editDistance(one: string, other: string): number {
   return above[other.length] ?? 0;
 }
 
-function refuseContradictions(config: Config, warnings: string[]): void {
-  const httpBind = config.httpBind === "" ? config.bind : config.httpBind;
-  if (config.port !== 0 && config.port === config.httpPort && httpBind === config.bind) {
-    throw new SetupError(`--port and --http-port are both ${config.port}`);
-  }
-  const local = ["127.0.0.1", "::1", "localhost"];
-  if (!local.includes(config.bind) && config.requirepass === "") {
-    warnings.push(`listening on ${config.bind} without a password: set --requirepass`);
-  }
-}
+/** URLs may name a user with a password. */
+const withoutUser = (text: string): string => text.replaceAll(/(?<=:\/\/)[^/"]*@/gu, "********@");
 
 /** The lines of --print-config: TOML, each with its source as a comment; secrets are masked. */
 export function printConfig(resolved: Pick<ResolvedConfig, "config" | "sources">): string {
   const lines = settings.map((setting) => {
     const value = resolved.config[setting.key];
     const shown = setting.secret === true && value !== "" ? "********" : value;
-    return `${setting.flag} = ${JSON.stringify(shown)}  # ${resolved.sources[setting.key]}`;
+    const text = withoutUser(JSON.stringify(shown));
+    return `${setting.flag} = ${text}  # ${resolved.sources[setting.key]}`;
   });
   return `${lines.join("\n")}\n`;
 }

@@ -8,6 +8,7 @@ import { createProgram, type FlagTexts } from "./command-line.ts";
 import { openDataDirectory, previewConfig } from "./data-directory.ts";
 import { describeFailure } from "./failure.ts";
 import { describeLayout } from "./layout.ts";
+import type { ClusterCommandOptions } from "./local/cluster-command.ts";
 import { runNode, type Host } from "./run.ts";
 
 function hostOf(log: Log): Host {
@@ -17,6 +18,12 @@ function hostOf(log: Log): Host {
     onSignal(listener) {
       process.on("SIGTERM", listener);
       process.on("SIGINT", listener);
+    },
+    onAbandoned(listener) {
+      // Only a parent that opened an IPC channel counts, as `spiredb cluster` does.
+      if (!process.connected) return;
+      process.on("disconnect", listener);
+      process.channel?.unref();
     },
     onCrash(listener) {
       process.on("uncaughtException", listener);
@@ -61,10 +68,21 @@ async function layout(flags: FlagTexts): Promise<void> {
   process.stdout.write(await describeLayout(config.dataDir));
 }
 
+async function cluster(options: ClusterCommandOptions): Promise<void> {
+  const { refusePortsBeyondRange, runClusterCommand } = await import("./local/cluster-command.ts");
+  refusePortsBeyondRange(options);
+  process.exit(await runClusterCommand(options));
+}
+
+async function demo(seconds: number): Promise<void> {
+  const { runDemo } = await import("./local/demo-command.ts");
+  process.exit(await runDemo(seconds));
+}
+
 /** Runs the command line given to this process. */
 export async function main(): Promise<void> {
   try {
-    await createProgram({ start, layout }).parseAsync();
+    await createProgram({ start, cluster, demo, layout }).parseAsync();
   } catch (error) {
     const failure = describeFailure(error);
     process.stderr.write(`spiredb: ${failure.message}\n`);

@@ -40,6 +40,8 @@ export interface Host {
   print(line: string): void;
   readonly log: Log;
   onSignal(listener: (signal: "SIGTERM" | "SIGINT") => void): void;
+  /** The process that started this one over a channel, and wants it to live no longer, has ended. */
+  onAbandoned(listener: () => void): void;
   /** An error nobody caught: a bug. The state in memory can no longer be trusted. */
   onCrash(listener: (error: unknown) => void): void;
   /** Calls back once after that time unless cancelled. */
@@ -68,8 +70,13 @@ export function runNode(
     };
     const drain = (reason: string): void => {
       stopping = true;
-      // A start under way is finished first: it is short, and stopping half of it is not orderly.
-      if (node === undefined) return;
+      if (node === undefined) {
+        // A start alone is short and finished first; one that waits for other nodes may take for ever,
+        // and has promised nothing to a client yet.
+        if (config.nats.length === 0) return;
+        log.info(`${reason}: stopped before the node was ready`);
+        return end(0);
+      }
       log.info(`${reason}: draining`);
       const deadline = host.after(config.shutdownTimeoutMs, () => {
         log.warning("the drain took too long; everything acknowledged is on disk");
@@ -85,6 +92,7 @@ export function runNode(
       if (stopping) end(signal === "SIGINT" ? 130 : 143);
       else drain(signal);
     });
+    host.onAbandoned(() => (stopping ? undefined : drain("the process that started it is gone")));
     host.onCrash((error) => {
       log.error("an error nobody caught", { error });
       end(1);

@@ -2,6 +2,8 @@
 // command line, the environment, the file and --print-config all read it, so that none of them can
 // know a setting the others do not. It holds no values and reads no sources.
 
+import { clusterRows } from "./cluster-settings.ts";
+import { row, type Config, type Setting } from "./setting.ts";
 import {
   anyText,
   byteSize,
@@ -11,70 +13,10 @@ import {
   plainName,
   someText,
   wholeNumber,
-  type Parse,
 } from "./values.ts";
-
-/** Everything a node is started with. Units are in the names; frozen once resolved. */
-export interface Config {
-  readonly nodeId: string;
-  readonly cluster: string;
-  /** Address every listener binds to. */
-  readonly bind: string;
-  /** RESP port; 0 = any free one. */
-  readonly port: number;
-  readonly dataDir: string;
-  /** Address of the HTTP listener; "" = as `bind`. */
-  readonly httpBind: string;
-  /** HTTP port; 0 = any free one. */
-  readonly httpPort: number;
-  /** Bearer token asked for on HTTP (health checks excepted); "" = none. */
-  readonly httpToken: string;
-  /** Regions the key space is cut into, 1..65536; fixed at the first start. */
-  readonly numRegions: number;
-  /** Whether {tags} in keys choose the region; fixed at the first start. */
-  readonly hashTags: boolean;
-  readonly requirepass: string;
-  readonly maxClients: number;
-  /** A connection silent for this long is closed; 0 = never. */
-  readonly idleTimeoutMs: number;
-  readonly logLevel: "debug" | "info" | "warning" | "error";
-  /** How long a drain may take before the process ends anyway. */
-  readonly shutdownTimeoutMs: number;
-  /** Bytes a journal file is preallocated to. */
-  readonly journalFileBytes: number;
-  /** Bytes of RocksDB's block cache. */
-  readonly blockCacheBytes: number;
-  /** Bytes of the cache of decoded records in front of RocksDB. */
-  readonly recordCacheBytes: number;
-  /** Sends every Raft event through the statechart (slow, for proofs that both ways agree). */
-  readonly pureActors: boolean;
-}
-
-/** One row of the table. */
-export interface Setting<K extends keyof Config> {
-  readonly key: K;
-  /** Long flag without dashes; also the key in the TOML file. */
-  readonly flag: string;
-  /** Placeholder shown in --help. */
-  readonly value: string;
-  /** Names after SPIRE_; the first is the flag's own. */
-  readonly env: readonly string[];
-  readonly fallback: Config[K];
-  readonly parse: Parse<Config[K]>;
-  readonly about: string;
-  /** Never shown by --print-config. */
-  readonly secret?: true;
-}
 
 const mebi = 1024 * 1024;
 const port = wholeNumber(0, 65_535);
-
-function row<K extends keyof Config>(
-  setting: Omit<Setting<K>, "env">,
-  ...aliases: string[]
-): Setting<K> {
-  return { ...setting, env: [setting.flag.replaceAll("-", "_").toUpperCase(), ...aliases] };
-}
 
 const rows = {
   nodeId: row({
@@ -84,6 +26,7 @@ const rows = {
     fallback: "node1",
     parse: plainName,
     about: "name of this node, kept in the data directory",
+    fallbackText: "node1; with --nats the host's name and 8 random digits",
   }),
   cluster: row({
     key: "cluster",
@@ -149,6 +92,7 @@ const rows = {
     secret: true,
     about: "bearer token asked for on HTTP, health checks excepted",
   }),
+  ...clusterRows,
   numRegions: row(
     {
       key: "numRegions",
@@ -257,22 +201,21 @@ export const settings: ReadonlyArray<Setting<keyof Config>> = Object.values(rows
   (each) => each as unknown as Setting<keyof Config>,
 );
 
+const overNats = "nodes find each other over NATS (--nats)";
+
 /** SPIRE_ names of the original without a meaning here, with the reason told at the start. */
 export const meaninglessEnvironment: Readonly<Record<string, string>> = {
   RAFT_DATA_DIR: "the Raft log lies inside the data directory; use SPIRE_DATA_DIR",
   RA_DATA_DIR: "the Raft log lies inside the data directory; use SPIRE_DATA_DIR",
   PD_DATA_DIR: "placement data lies inside the data directory; use SPIRE_DATA_DIR",
   PD_START_RAFT: "Raft always runs",
-  RAFT_ELECTION_TIMEOUT: "a region with one voter elects itself at once",
-  RAFT_HEARTBEAT_INTERVAL: "a region with one voter has nobody to send heartbeats to",
   ROCKSDB_MAX_OPEN_FILES: "the engine keeps its files open",
-  DISCOVERY: "this version runs one node",
-  CLUSTER_NODES: "this version runs one node",
-  SERVICE_NAME: "this version runs one node",
-  NAMESPACE: "this version runs one node",
-  SEED_NODE: "this version runs one node",
-  IS_SEED: "this version runs one node",
-  MULTICAST_ADDR: "this version runs one node",
-  DNS_QUERY: "this version runs one node",
+  DISCOVERY: overNats,
+  SERVICE_NAME: overNats,
+  NAMESPACE: overNats,
+  SEED_NODE: overNats,
+  IS_SEED: overNats,
+  MULTICAST_ADDR: overNats,
+  DNS_QUERY: overNats,
   DIAG: "logs are set by SPIRE_LOG_LEVEL",
 };

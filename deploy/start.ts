@@ -1,8 +1,9 @@
 // Chooses the adapters and starts a node: the composition root. The only file that names RocksDB
-// and the real disk; everything behind it sees ports. Signals, the ready line and exit codes are
-// run.ts, not here.
+// and the real disk (NATS: join.ts); everything behind it sees ports. Signals, the ready line and
+// exit codes are run.ts, not here.
 
-import { startNode as startActors } from "../actors/node.ts";
+import { startNode as startActors, type NodeOptions } from "../actors/node.ts";
+import type { Log } from "../actors/observe/log.ts";
 import type { JournalOpener } from "../actors/store/log.ts";
 import { systemClock } from "../actors/system/clock.ts";
 import { openNodeDisk } from "../storage/disk-node.ts";
@@ -10,8 +11,9 @@ import { openJournal } from "../storage/journal/journal.ts";
 import type { Journal, JournalOptions } from "../storage/journal/types.ts";
 import { createRocksOpener } from "../storage/rocks.ts";
 import type { DataDirectory } from "./data-directory.ts";
-import type { StartNode } from "./run.ts";
-import type { Config } from "./settings.ts";
+import { joinOthers } from "./join.ts";
+import type { NodeEvents, StartNode } from "./run.ts";
+import type { Config } from "./setting.ts";
 import { watchSpace } from "./space.ts";
 import { version } from "./version.ts";
 
@@ -34,7 +36,35 @@ export const startNode: StartNode = async (directory, events, log) => {
     if (isLow) log.error(`the disk is nearly full, ${left}: writes are refused`);
     else log.info(`there is room on the disk again, ${left}: writes go on`);
   });
-  return startActors({
+  const cluster = config.nats.length === 0 ? undefined : await joinOthers(directory, log);
+  const close = async (): Promise<void> => cluster?.transport.close();
+  try {
+    const node = await startActors({
+      ...optionsOf(directory, events, log, () => space.isLow),
+      ...(cluster === undefined ? {} : { cluster }),
+    });
+    return {
+      respAddress: node.respAddress,
+      httpAddress: node.httpAddress,
+      stop: async () => {
+        await node.stop();
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
+
+function optionsOf(
+  directory: DataDirectory,
+  events: NodeEvents,
+  log: Log,
+  isSpaceLow: () => boolean,
+): NodeOptions {
+  const { config } = directory.resolved;
+  return {
     nodeId: config.nodeId,
     version,
     regionCount: config.numRegions,
@@ -58,7 +88,7 @@ export const startNode: StartNode = async (directory, events, log) => {
         if (isFull) log.error("no space left for the journal: writes are refused");
         else log.info("there is room for the journal again");
       },
-      isSpaceLow: () => space.isLow,
+      isSpaceLow,
     }),
     clock: systemClock,
     random: Math.random,
@@ -66,8 +96,8 @@ export const startNode: StartNode = async (directory, events, log) => {
     log,
     onFatal: (error) => events.onFatal(error),
     onShutdown: () => events.onShutdown(),
-  });
-};
+  };
+}
 
 /** Opens the journal of a data directory; a former incarnation's is closed first. */
 function journalOpener(directory: DataDirectory, options: JournalOptions): JournalOpener {

@@ -106,3 +106,39 @@ export const someText: Parse<string> = (text) => {
 
 /** As `someText`, and empty is allowed. */
 export const anyText: Parse<string> = (text) => (text === "" ? "" : someText(text));
+
+/** The parts of a list with commas; at least one, none empty, none twice. */
+function parts(text: string): string[] {
+  const each = text.split(",").map((part) => part.trim());
+  if (each.includes("")) throw new ValueError("must be a list with a comma between the parts");
+  const twice = each.find((part, index) => each.indexOf(part) !== index);
+  if (twice !== undefined) throw new ValueError(`names ${twice} twice`);
+  return each;
+}
+
+/** Node ids, comma between them, each a `plainName`. */
+export const nodeNames: Parse<readonly string[]> = (text) =>
+  Object.freeze(
+    parts(text).map((part) => {
+      try {
+        return plainName(part);
+      } catch (error) {
+        throw error instanceof ValueError ? new ValueError(`a node id ${error.message}`) : error;
+      }
+    }),
+  );
+
+/** Servers of one NATS: "host", "host:port" or nats:// and tls:// URLs, comma between them. */
+export const natsServers: Parse<readonly string[]> = (text) =>
+  Object.freeze(
+    parts(text).map((part) => {
+      const url = /^(nats|tls):\/\//u.test(part) ? part : `nats://${part}`;
+      // The two schemes are unknown to the URL parser, which then checks less: borrow a known one.
+      const known = url.replace(/^\w+/u, "http");
+      const parsed = URL.canParse(known) ? new URL(known) : undefined;
+      if (parsed?.pathname !== "/" || parsed.search + parsed.hash !== "") {
+        throw new ValueError("must be URLs such as nats://host:4222, with a comma between them");
+      }
+      return url;
+    }),
+  );

@@ -113,7 +113,7 @@ export type Formation =
   | { readonly kind: "alone" }
   /** The first `count` nodes that hear each other. */
   | { readonly kind: "expect"; readonly count: number }
-  /** Exactly these. */
+  /** Exactly these; of none: it founds nothing and waits for a cluster that it can join. */
   | { readonly kind: "named"; readonly nodeIds: readonly string[] };
 
 /** Why a node cannot be part of the cluster; the process ends with exit 1 and this message. */

@@ -30,6 +30,9 @@ function describeSearch(
   const others = heard.lately(nowMs);
   if (heard.clusters().size > 0) return "waiting for an answer of the cluster of this name";
   if (formation.kind === "named") {
+    if (formation.nodeIds.length === 0) {
+      return "waiting for a cluster of this name to join; this node was not told to found one";
+    }
     const missing = formation.nodeIds.filter((id) => id !== selfId && !others.includes(id));
     if (!formation.nodeIds.includes(selfId)) {
       return `waiting for the cluster of ${listed(formation.nodeIds)} to answer`;

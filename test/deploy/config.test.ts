@@ -71,7 +71,7 @@ describe("settings", () => {
   it("tell once which known variables mean nothing here", () => {
     const { warnings } = resolve({}, { SPIRE_DISCOVERY: "gossip", SPIRE_RAFT_DATA_DIR: "/y" });
     expect(warnings).toHaveLength(2);
-    expect(warnings.join()).toContain("SPIRE_DISCOVERY has no meaning here: this version runs one");
+    expect(warnings.join()).toContain("SPIRE_DISCOVERY has no meaning here: nodes find each other");
   });
 
   it("treat an empty variable as absent, as compose files pass them", () => {
@@ -80,7 +80,7 @@ describe("settings", () => {
 
   it.each([
     [{ flags: {}, environment: { SPIRE_PORTT: "1" } }, "SPIRE_PORTT is not a setting (did you"],
-    [{ flags: {}, environment: { SPIRE_NATS: "x" } }, "SPIRE_NATS is not a setting"],
+    [{ flags: {}, environment: { SPIRE_LABELS: "x" } }, "SPIRE_LABELS is not a setting"],
     [
       { flags: {}, environment: { SPIRE_PORT: "1", SPIRE_RESP_PORT: "2" } },
       "set the same thing to different values",
@@ -95,6 +95,68 @@ describe("settings", () => {
     expect(() => resolveConfig(input as Parameters<typeof resolveConfig>[0])).toThrow(message);
   });
 
+  it("of a cluster are read from every source", () => {
+    const { config } = resolve(
+      { nats: "a:4222, nats://b:4222,tls://[::1]:4222", "initial-nodes": "n1,n2, n3" },
+      { SPIRE_NODE_ID: "n2", SPIRE_READ_MODE: "quorum", SPIRE_REPLICAS: "5" },
+    );
+    expect(config).toMatchObject({
+      nats: ["nats://a:4222", "nats://b:4222", "tls://[::1]:4222"],
+      initialNodes: ["n1", "n2", "n3"],
+      nodeId: "n2",
+      readMode: "quorum",
+      replicas: 5,
+    });
+    const fromFile = resolve({ config: file('nats = ["a", "b"]\nbootstrap-expect = 3\n') }).config;
+    expect(fromFile).toMatchObject({ nats: ["nats://a", "nats://b"], bootstrapExpect: 3 });
+    const named = resolve({ nats: "a" }, { SPIRE_CLUSTER_NODES: "n1,n2,n3" });
+    expect(named.config.initialNodes).toEqual(["n1", "n2", "n3"]);
+  });
+
+  it("warn where a cluster would be weaker than it looks, or a name means nothing alone", () => {
+    expect(resolve({ nats: "a", "bootstrap-expect": "2" }).warnings.join()).toContain("two nodes");
+    expect(resolve({ replicas: "4" }).warnings.join()).toContain("4 replicas stand no more");
+    expect(resolve({}, { SPIRE_CLUSTER_NODES: "a,b" }).warnings.join()).toContain("without --nats");
+    expect(resolve({ nats: "a", "bootstrap-expect": "3" }).warnings).toEqual([]);
+  });
+
+  it.each([
+    [{ "bootstrap-expect": "3" }, "--bootstrap-expect needs --nats"],
+    [{ "initial-nodes": "a,b" }, "--initial-nodes needs --nats"],
+    [{ "nats-user": "u" }, "--nats-user needs --nats"],
+    [{ "nats-creds": "f" }, "--nats-creds needs --nats"],
+    [{ nats: "a", "bootstrap-expect": "3", "initial-nodes": "a,b" }, "give one"],
+    [{ nats: "a", "initial-nodes": "a,b,c", "node-id": "d" }, "does not name this node, d"],
+    [{ nats: "a", "initial-nodes": "a,b,a" }, "names a twice"],
+    [{ nats: "a", "initial-nodes": "x@host,b" }, "a node id must be"],
+    [{ nats: "a,,b" }, "must be a list with a comma"],
+    [{ nats: "http://a" }, "must be URLs such as"],
+    [{ nats: "nats://a/path" }, "must be URLs such as"],
+    [{ nats: "a", "nats-user": "u" }, "go together"],
+    [{ nats: "a", "nats-tls-cert": "f" }, "go together"],
+    [{ nats: "nats://u:p@a,nats://u:q@b" }, "different users"],
+    [{ nats: "nats://u:p@a", "nats-creds": "f" }, "more than one identity"],
+    [{ nats: "a", "nats-creds": "/nowhere" }, "--nats-creds /nowhere: no such file"],
+    [{ nats: "a", "read-mode": "dirty" }, "must be one of lease, quorum, stale"],
+    [{ replicas: "0" }, "from 1 to 9"],
+  ])("refuse %j", (flags, message) => {
+    expect(() => resolve(flags as unknown as Record<string, string>)).toThrow(message);
+  });
+
+  it.each([
+    ["RAFT_ELECTION_TIMEOUT", "1500", "silent", /^$/u],
+    ["RAFT_ELECTION_TIMEOUT", "3s", "told", /is not used: .* fixed at 1500 ms/u],
+    ["RAFT_ELECTION_TIMEOUT", "1000", "refused", /within the lease of 1000 ms/u],
+    ["RAFT_ELECTION_TIMEOUT", "soon", "refused", /must be a duration/u],
+    ["RAFT_HEARTBEAT_INTERVAL", "500", "silent", /^$/u],
+    ["RAFT_HEARTBEAT_INTERVAL", "150", "told", /is not used: .* fixed at 500 ms/u],
+    ["RAFT_HEARTBEAT_INTERVAL", "1000", "refused", /would run out between heartbeats/u],
+  ])("judge SPIRE_%s=%s by the lease: %s", (name, text, judgement, message) => {
+    const judge = () => resolve({}, { [`SPIRE_${name}`]: text }).warnings.join();
+    if (judgement === "refused") expect(judge).toThrow(message);
+    else expect(judge()).toMatch(message);
+  });
+
   it.each([
     ["prot = 1", "prot is not a setting (did you mean port?)"],
     ["port = [1]", "port must be a text, a number or a boolean"],
@@ -105,9 +167,13 @@ describe("settings", () => {
   });
 
   it("never show a secret in a message or in --print-config", () => {
-    const resolved = resolve({ requirepass: "hunter2", "http-token": "hunter3" });
-    expect(printConfig(resolved)).not.toContain("hunter");
+    const nats = "nats://me:hunter4@a:4222,nats://me:hunter4@b";
+    const resolved = resolve({ requirepass: "hunter2", "http-token": "hunter3", nats });
+    const byName = resolve({ nats: "a", "nats-user": "me", "nats-password": "hunter5" });
+    expect(printConfig(resolved) + printConfig(byName)).not.toContain("hunter");
+    expect(printConfig(resolved)).toContain("nats://********@a:4222");
     expect(() => resolve({ requirepass: "hunter2\n" })).toThrow(/^(?!.*hunter)/u);
+    expect(() => resolve({ nats: "nats://me:hunter4@a/path" })).toThrow(/^(?!.*hunter)/u);
   });
 
   it("print as a file that gives the same settings again", () => {
@@ -115,6 +181,8 @@ describe("settings", () => {
       "journal-file-size": "8MiB",
       "pure-actors": "on",
       "shutdown-timeout": "2m",
+      nats: "a,b",
+      "initial-nodes": "x,node1,z",
     });
     expect(resolve({ config: file(printConfig(first)) }).config).toEqual(first.config);
   });
@@ -153,6 +221,8 @@ async function run(...args: string[]) {
   const calls: unknown[] = [];
   const program = createProgram({
     start: async (flags, asked) => void calls.push([asked, flags]),
+    cluster: async (options) => void calls.push(["cluster", options]),
+    demo: async (seconds) => void calls.push(["demo", seconds]),
     layout: async (flags) => void calls.push(["layout", flags]),
   });
   let errors = "";
@@ -173,7 +243,7 @@ describe("the command line", () => {
   });
 
   it("knows every setting as a flag and in --help", () => {
-    const program = createProgram({ start: noop, layout: noop });
+    const program = createProgram({ start: noop, cluster: noop, demo: noop, layout: noop });
     const start = program.commands.find((command) => command.name() === "start")!;
     for (const { flag } of settings) expect(start.helpInformation()).toContain(`--${flag} `);
   });
@@ -189,9 +259,7 @@ describe("the command line", () => {
   });
 
   it.each([
-    [["--nats", "x"], "unknown option '--nats'"],
     [["--tls-cert", "x"], "unknown option '--tls-cert'"],
-    [["--read-mode", "lease"], "unknown option '--read-mode'"],
     [["--labels", "zone=a"], "unknown option '--labels'"],
     [["--port", "1", "--port", "2"], "--port is given twice"],
     [["clutser"], "unknown command 'clutser'"],

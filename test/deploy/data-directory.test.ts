@@ -12,9 +12,11 @@ import {
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { MembershipError } from "../../actors/cluster/protocol.ts";
 import { resolveConfig } from "../../deploy/config.ts";
 import { openDataDirectory, previewConfig } from "../../deploy/data-directory.ts";
 import { describeFailure, SetupError } from "../../deploy/failure.ts";
@@ -40,7 +42,7 @@ describe("a data directory", () => {
     first.release();
     const second = open();
     expect(second.fresh).toBe(false);
-    expect(second.ident).toEqual(first.ident);
+    expect(second.ident).toEqual({ ...first.ident, epoch: 2 });
     expect(second.ident.incarnation).toMatch(/^[0-9a-f]{32}$/u);
     expect(second.resolved.config).toMatchObject({
       numRegions: 4,
@@ -77,12 +79,14 @@ describe("a data directory", () => {
 
   it("refuses a newer format before it looks at anything else", () => {
     open().release();
-    writeFileSync(join(folder, "ident.json"), '{"format":2,"unknown":true}');
-    expect(() => open()).toThrow(/data format 2, written by a newer SpireDB/u);
+    writeFileSync(join(folder, "ident.json"), '{"format":3,"unknown":true}');
+    expect(() => open()).toThrow(/data format 3, written by a newer SpireDB/u);
   });
 
   it("calls a changed byte of the identity damage, wherever it is", () => {
-    open().release();
+    const directory = open();
+    directory.markInitialized();
+    directory.release();
     const path = join(folder, "ident.json");
     const bytes = readFileSync(path);
     let harmless = 0;
@@ -130,9 +134,128 @@ describe("a data directory", () => {
   });
 });
 
+const oldIncarnation = "0123456789abcdef0123456789abcdef";
+
+/** ident.json as the release before this one wrote it. */
+function writeFormat1(initialized: boolean): void {
+  mkdirSync(folder, { recursive: true });
+  const [cluster, nodeId, numRegions, hashTags] = ["spiredb", "node1", 16, true];
+  const fields = [1, cluster, nodeId, oldIncarnation, numRegions, hashTags, initialized];
+  const checksum = crc32(JSON.stringify(fields)).toString(16).padStart(8, "0");
+  const known = { format: 1, cluster, nodeId, incarnation: oldIncarnation, numRegions, hashTags };
+  writeFileSync(join(folder, "ident.json"), JSON.stringify({ ...known, initialized, checksum }));
+  if (initialized) writeParts();
+}
+
+/** What has to be there once a directory is initialized. */
+function writeParts(): void {
+  for (const part of ["data/CURRENT", "raft/journal/1.journal"]) {
+    mkdirSync(dirname(join(folder, part)), { recursive: true });
+    writeFileSync(join(folder, part), "");
+  }
+}
+
+const nats = { nats: "127.0.0.1:4222" };
+const founders = (...nodeIds: string[]) =>
+  nodeIds.map((nodeId) => ({ nodeId, incarnation: oldIncarnation }));
+const proposal = (regionCount = 16) => ({
+  clusterId: "c".repeat(32),
+  members: founders("a", "b", "c"),
+  regionCount,
+  hashTags: true,
+  replicas: 3,
+});
+
+describe("the membership in a data directory", () => {
+  it("counts the starts", () => {
+    for (const epoch of [1, 2, 3]) {
+      const directory = open();
+      expect(directory.ident.epoch).toBe(epoch);
+      expect(readIdent(folder)?.epoch).toBe(epoch);
+      directory.release();
+    }
+  });
+
+  it("of a node alone is a cluster of one, from the moment there can be data", () => {
+    const first = open();
+    expect(first.membership.read()).toEqual({ pledge: undefined, formed: undefined });
+    first.markInitialized();
+    const { formed } = first.membership.read();
+    const { incarnation } = first.ident;
+    expect(formed).toMatchObject({ members: [{ nodeId: "node1", incarnation }], replicas: 1 });
+    expect(formed?.clusterId).toMatch(/^[0-9a-f]{32}$/u);
+    expect(readIdent(folder)?.formed).toEqual(formed);
+    first.release();
+  });
+
+  it("of format 1 is a cluster of one when there is data, and is read once more as format 2", () => {
+    writeFormat1(true);
+    const directory = open(nats);
+    expect(directory.ident).toMatchObject({ incarnation: oldIncarnation, epoch: 1 });
+    const { formed } = directory.membership.read();
+    expect(formed?.members).toEqual(founders("node1"));
+    directory.release();
+    expect(readIdent(folder)).toMatchObject({ format: 2, formed });
+  });
+
+  it("of format 1 without data is open", () => {
+    writeFormat1(false);
+    const directory = open(nats);
+    expect(directory.membership.read().formed).toBeUndefined();
+    directory.release();
+  });
+
+  it("of a node that expects others stays open until it is written, also with a log", async () => {
+    const first = open({ ...nats, "initial-nodes": "a,b,c", "node-id": "a" });
+    first.markInitialized();
+    expect(first.membership.read()).toEqual({ pledge: undefined, formed: undefined });
+    await first.membership.write({ pledge: proposal(), formed: undefined });
+    first.release();
+    const pledged = readIdent(folder);
+    expect(pledged).toMatchObject({ initialized: true, pledge: proposal(), formed: undefined });
+    writeParts();
+    expect(() => open()).toThrow("belongs to a node of a cluster (with b, c): --nats is missing");
+    const second = open(nats);
+    expect(second.membership.read()).toEqual({ pledge: proposal(), formed: undefined });
+    await second.membership.write({ pledge: proposal(), formed: proposal() });
+    second.release();
+    expect(readIdent(folder)).toMatchObject({ epoch: 2, formed: proposal() });
+  });
+
+  it("gives a joiner the cluster's regions, unless others were asked for", async () => {
+    const first = open({ ...nats, "num-regions": "8" });
+    const record = { pledge: undefined, formed: proposal(4) };
+    await expect(first.membership.write(record)).rejects.toThrow(MembershipError);
+    expect(first.membership.read().formed).toBeUndefined();
+    first.release();
+    const second = open({ ...nats });
+    await second.membership.write(record);
+    second.release();
+    const third = open({ ...nats });
+    expect(third.resolved.config.numRegions).toBe(4);
+    third.release();
+    expect(() => open({ ...nats, "num-regions": "8" })).toThrow("created with num-regions 4");
+  });
+
+  it("needs a name of its own where there are others", () => {
+    const first = open(nats);
+    const { nodeId } = first.resolved.config;
+    expect(nodeId).toMatch(/^[A-Za-z0-9][A-Za-z0-9_-]*-[0-9a-f]{8}$/u);
+    expect(first.ident.nodeId).toBe(nodeId);
+    first.release();
+    expect(previewConfig(settingsOf(nats)).config.nodeId).toBe(nodeId);
+    folder = join(parent, "other");
+    expect(previewConfig(settingsOf(nats)).config.nodeId).toMatch(/-\?{8}$/u);
+    expect(() => open({ ...nats, "initial-nodes": "a,b,c" })).toThrow("give it its --node-id");
+    const second = open(nats);
+    expect(second.resolved.config.nodeId).not.toBe(nodeId);
+    second.release();
+  });
+});
+
 function readIdentFrom(bytes: Buffer): unknown {
   const { checksum: _, ...ident } = JSON.parse(bytes.toString()) as Record<string, unknown>;
-  return ident;
+  return { ...ident, pledge: undefined };
 }
 
 describe("the lock", () => {

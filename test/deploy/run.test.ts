@@ -33,15 +33,17 @@ function logInto(lines: string[]): Log {
 }
 
 /** A process and a node whose every step the test decides. */
-function world() {
+function world(nats: readonly string[] = []) {
   const log: string[] = [];
   let signal: Parameters<Host["onSignal"]>[0] | undefined;
   let crash: Parameters<Host["onCrash"]>[0] | undefined;
+  let abandon: (() => void) | undefined;
   let expire: (() => void) | undefined;
   const host: Host = {
     print: (line) => log.push(`stdout: ${line}`),
     log: logInto(log),
     onSignal: (listener) => (signal = listener),
+    onAbandoned: (listener) => (abandon = listener),
     onCrash: (listener) => (crash = listener),
     after(delayMs, callback) {
       log.push(`deadline in ${delayMs}`);
@@ -60,7 +62,7 @@ function world() {
     },
   };
   const directory = {
-    resolved: { config: { nodeId: "n", shutdownTimeoutMs: 500 } },
+    resolved: { config: { nodeId: "n", shutdownTimeoutMs: 500, nats } },
     release: () => log.push("released"),
   } as unknown as DataDirectory;
   let events: NodeEvents | undefined;
@@ -81,6 +83,7 @@ function world() {
     events: () => events!,
     signal: (name: "SIGTERM" | "SIGINT") => signal?.(name),
     crash: (error: unknown) => crash?.(error),
+    abandon: () => abandon?.(),
     expire: () => expire?.(),
   };
 }
@@ -129,6 +132,25 @@ describe("a process around a node", () => {
     stopped.resolve();
     expect(await exit).toBe(0);
     expect(log).toContain("stop");
+  });
+
+  it("ends a start that waits for other nodes at the first signal", async () => {
+    const { log, exit, signal } = world(["nats://127.0.0.1:4222"]);
+    signal("SIGTERM");
+    expect(await exit).toBe(0);
+    expect(log).toEqual(["info: SIGTERM: stopped before the node was ready", "released"]);
+  });
+
+  it("drains when the process that started it is gone, and only once", async () => {
+    const { log, exit, ready, abandon, stopped, signal } = world();
+    await ready();
+    abandon();
+    abandon();
+    stopped.resolve();
+    expect(await exit).toBe(0);
+    expect(log).toContain("info: the process that started it is gone: draining");
+    signal("SIGTERM");
+    expect(log.filter((line) => line === "stop")).toHaveLength(1);
   });
 
   it("drains on SHUTDOWN, also when a signal follows", async () => {
