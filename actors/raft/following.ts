@@ -45,7 +45,8 @@ export function onAppendRequest(
 ): void {
   if (request.term < state.term) {
     // A leader that was deposed and does not know it yet.
-    if (isVoteDurable(state)) reject(state, request, { index: state.log.lastIndex, term: 0 }, effects);
+    if (isVoteDurable(state))
+      reject(state, request, { index: state.log.lastIndex, term: 0 }, effects);
     return;
   }
   follow(state, request.from, request.term, nowMs, effects);

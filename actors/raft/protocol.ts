@@ -50,7 +50,7 @@ export type RaftMessage =
       readonly type: "append.reply";
       /** Matched: the follower's log agrees with the leader's and is *durable* up to `index`. */
       readonly matched: boolean;
-      /** Matched: as above. Otherwise: a hint where to probe next (its last index at or before prevIndex …). */
+      /** Matched: as above. Otherwise a hint: the last index of its log at which both may still agree. */
       readonly index: number;
       /** Term of the hint's entry; 0 when matched. */
       readonly hintTerm: number;

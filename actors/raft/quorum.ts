@@ -16,10 +16,7 @@ export function hasMajority(voters: readonly number[], granted: ReadonlySet<numb
  * The highest number that a majority of voters has reached: an index that is durable, an instant or
  * a round that is acknowledged. `reached` says how far one voter is.
  */
-export function quorumValue(
-  voters: readonly number[],
-  reached: (voter: number) => number,
-): number {
+export function quorumValue(voters: readonly number[], reached: (voter: number) => number): number {
   const [a = 0, b = 0, c = 0] = voters;
   // The sizes of nearly every group, without a sort on their hot path.
   if (voters.length === 1) return reached(a);

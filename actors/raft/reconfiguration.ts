@@ -86,13 +86,11 @@ export function isMember(state: Readonly<RaftState>): boolean {
 }
 
 /** Leader: the learner has nearly all of the log and is there to take the rest. */
-export function isCaughtUp(
-  state: Readonly<RaftState>,
-  replicaId: number,
-  nowMs: number,
-): boolean {
+export function isCaughtUp(state: Readonly<RaftState>, replicaId: number, nowMs: number): boolean {
   const progress = state.progress.get(replicaId);
   if (progress === undefined || progress.mode !== "replicate") return false;
+  // Before it has the entry that took it in, it knows of no membership and would grant no vote.
+  if (progress.match < state.membershipIndex) return false;
   const { lastIndex } = state.log;
   const isNear =
     lastIndex - progress.match <= caughtUpEntries &&
@@ -123,11 +121,14 @@ export function membershipRefusal(
 
 const members = ({ voters, learners }: Membership): number[] => [...voters, ...learners];
 
+function standing({ voters, learners }: Membership, id: number): string {
+  if (voters.includes(id)) return "voter";
+  return learners.includes(id) ? "learner" : "nobody";
+}
+
 function shapeRefusal(now: Membership, next: Membership): string | undefined {
   if (next.voters.length === 0) return "nobody would vote";
   if (new Set(members(next)).size !== members(next).length) return "a replica is named twice";
-  const standing = ({ voters, learners }: Membership, id: number): string =>
-    voters.includes(id) ? "voter" : learners.includes(id) ? "learner" : "nobody";
   const moved = [...new Set([...members(now), ...members(next)])].filter(
     (id) => standing(now, id) !== standing(next, id),
   );

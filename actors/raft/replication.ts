@@ -66,7 +66,8 @@ function sendNext(
   let bytes = 0;
   // To a peer that nobody has heard for long a probe goes without its entries.
   const isSilent = progress.mode === "probe" && nowMs - progress.heardAtMs > silentRetryMs;
-  while (last < log.lastIndex && bytes < appendBytesMax && !isSilent) {
+  const end = isSilent ? prevIndex : log.lastIndex;
+  while (last < end && bytes < appendBytesMax) {
     last++;
     bytes += log.bytesBetween(last - 1, last) + entryOverheadBytes;
     if (progress.mode === "probe" && last === progress.next) break;
@@ -96,12 +97,7 @@ interface AppendHead {
   readonly commitIndex: number;
 }
 
-function sendEmpty(
-  state: RaftState,
-  head: AppendHead,
-  nowMs: number,
-  effects: RaftEffect[],
-): void {
+function sendEmpty(state: RaftState, head: AppendHead, nowMs: number, effects: RaftEffect[]): void {
   const from = state.replicaId;
   const message = { type: "append.request" as const, from, ...head, entries: [], sentAtMs: nowMs };
   effects.push({ type: "send", message });
@@ -137,8 +133,13 @@ export function probe(state: RaftState, peer: number, nowMs: number, effects: Ra
   if (progress === undefined) return;
   progress.heardAtMs = Math.max(progress.heardAtMs, nowMs);
   if (progress.mode === "snapshot") return;
-  becomeProbe(progress, progress.match + 1);
+  becomeProbe(progress, resumeAt(progress));
   sendTo(state, peer, progress, nowMs, effects);
+}
+
+/** Where to try again. A probe stays where it is: below may lie what the log no longer holds. */
+function resumeAt({ mode, next, match }: Progress): number {
+  return mode === "probe" ? next : match + 1;
 }
 
 /** What may have been lost is sent again; what was committed meanwhile is told. */
@@ -148,7 +149,7 @@ export function onReplicationTick(state: RaftState, nowMs: number, effects: Raft
     const isDone = progress.mode === "replicate" && progress.match === lastIndex;
     if (isDone || progress.mode === "snapshot" || progress.sentAtMs === -Infinity) continue;
     if (!isOverdue(progress, nowMs)) continue;
-    becomeProbe(progress, progress.match + 1);
+    becomeProbe(progress, resumeAt(progress));
     sendTo(state, peer, progress, nowMs, effects);
   }
   tellCommit(state, nowMs, effects);
@@ -176,8 +177,15 @@ export function onRejected(state: RaftState, reply: AppendReply, progress: Progr
   if (progress.mode === "probe" && reply.sentAtMs < progress.sentAtMs) return;
   const agreeable = state.log.agreeableIndex(reply.index, reply.hintTerm);
   const next = progress.mode === "replicate" ? progress.match + 1 : agreeable + 1;
-  // A hint may name a higher index: never go up on a rejection.
-  becomeProbe(progress, Math.min(next, Math.max(progress.next - 1, progress.match + 1)));
+  // A hint may name a higher index: never go up on a rejection. Nor below the log's start, unless the
+  // peer's log ends before it or differs there: only then it needs a snapshot.
+  const { prevIndex } = state.log;
+  const reaches =
+    reply.index > prevIndex ||
+    (reply.index === prevIndex && reply.hintTerm === state.log.termAt(prevIndex));
+  const floor = reaches ? prevIndex + 1 : 1;
+  const lower = Math.max(progress.next - 1, progress.match + 1, floor);
+  becomeProbe(progress, Math.min(next, lower));
 }
 
 /** The stream has ended; either way a probe finds out where the peer stands now. */
@@ -185,11 +193,14 @@ export function onSnapshotSent(state: RaftState, event: SnapshotSent, effects: R
   const progress = state.progress.get(event.to);
   if (state.role !== "leader" || progress?.mode !== "snapshot") return;
   if (event.ok) {
+    progress.heardAtMs = Math.max(progress.heardAtMs, event.nowMs);
     becomeProbe(progress, Math.min(event.index, state.log.lastIndex) + 1);
     sendTo(state, event.to, progress, event.nowMs, effects);
     return;
   }
-  // Not at once again: the tick takes it for a lost probe.
+  // Not at once again: the tick takes it for a lost probe. It may have failed because the peer has
+  // more by now, so the log's start is tried first.
   progress.mode = "probe";
+  progress.next = Math.max(progress.next, state.log.prevIndex + 1);
   progress.sentAtMs = event.nowMs;
 }

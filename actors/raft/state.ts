@@ -88,7 +88,7 @@ export interface RaftState {
   isTransferElection: boolean;
   /** Leader: what is known of every other replica. */
   readonly progress: Map<number, Progress>;
-  /** When this replica last heard its leader, or started: it votes for nobody else for `minElectionTimeoutMs`. */
+  /** When it last heard its leader, or started: it votes for nobody else for `minElectionTimeoutMs`. */
   heardAtMs: number;
   /** From when it counts the time until it stands for election, monotonic ms. */
   waitsFromMs: number;

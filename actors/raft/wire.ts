@@ -89,6 +89,9 @@ function write(body: Buffer, start: number, regionId: number, message: RaftMessa
       return body.writeUInt32BE(message.promiseMs, at);
     case "timeout.now":
       return at;
+    default:
+      message satisfies never;
+      return at;
   }
 }
 
