@@ -330,7 +330,9 @@ export class Region
 
   #applyCommitted(): void {
     if (this.#applier.submitted >= this.applicableIndex) return;
-    this.#applier.wake(this.#serving && !this.#evaluator.waitsForApply);
+    // A follower has time; a leader that cannot serve yet, or whose commands wait for it, has not.
+    const isUrgent = this.role === "leader" && (!this.#serving || this.#evaluator.waitsForApply);
+    this.#applier.wake(!isUrgent);
   }
 
   #afterApply(index: number): void {
