@@ -4,7 +4,12 @@
 import type { TransportStatistics } from "../transport/transport.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import type { Gateway } from "./gateway/gateway.ts";
-import { reportPort, reportRegions, type RestartCounters } from "./observe/figures.ts";
+import {
+  reportDurations,
+  reportPort,
+  reportRegions,
+  type RestartCounters,
+} from "./observe/figures.ts";
 import type { Metrics, Report } from "./observe/metrics.ts";
 import type { Store } from "./store/store.ts";
 
@@ -68,6 +73,7 @@ function reportGateway(report: Report, gateway: Gateway): void {
     commands: statistics.commandsProcessed,
     errors: statistics.errorReplies,
   });
+  reportDurations(report, statistics.families());
   for (const { name, calls, failed, rejected, microseconds } of statistics.commands()) {
     const command = { command: name };
     report.counter("spire_command_calls_total", "Commands answered", calls, command);

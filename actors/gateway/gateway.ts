@@ -134,6 +134,7 @@ export class Gateway {
     const microseconds = (nowMs - slot.arrivedAtMs) * 1000;
     entry.statistics.calls += 1;
     entry.statistics.microseconds += microseconds;
+    entry.statistics.latency.observe(microseconds);
     const slower = this.#slowerThanMicroseconds;
     if (slower < 0 || microseconds < slower) return;
     const atMs = this.clock.wallMs();

@@ -3,6 +3,7 @@
 // is read here: durations come in.
 
 import type { Command } from "../../resp/command.ts";
+import { Latency } from "../observe/latency.ts";
 
 /** Counters of one command, as INFO commandstats names them. */
 export interface CommandStatistics {
@@ -14,12 +15,15 @@ export interface CommandStatistics {
   rejected: number;
   /** Executed and answered with an error. */
   failed: number;
+  /** The same time as a histogram, shared by all commands of a family ("string", "key" …). */
+  readonly latency: Latency;
 }
 
 /** Everything the gateway counts; one instance per node, it survives restarts of the listener. */
 export class Statistics {
   readonly #commands = new Map<string, CommandStatistics>();
   readonly #errors = new Map<string, number>();
+  readonly #families = new Map<string, Latency>();
   connectionsReceived = 0;
   connectionsRejected = 0;
   connectionsOpen = 0;
@@ -45,10 +49,22 @@ export class Statistics {
   of(command: Command): CommandStatistics {
     let found = this.#commands.get(command.name);
     if (found === undefined) {
-      found = { name: command.name, calls: 0, microseconds: 0, rejected: 0, failed: 0 };
+      const latency = this.#familyOf(command);
+      found = { name: command.name, calls: 0, microseconds: 0, rejected: 0, failed: 0, latency };
       this.#commands.set(command.name, found);
     }
     return found;
+  }
+
+  #familyOf({ group }: Command): Latency {
+    let latency = this.#families.get(group);
+    if (latency === undefined) this.#families.set(group, (latency = new Latency()));
+    return latency;
+  }
+
+  /** Durations by family since the start; CONFIG RESETSTAT leaves them, a scrape takes differences. */
+  families(): IterableIterator<[string, Latency]> {
+    return this.#families.entries();
   }
 
   /** Commands that were called or refused at least once. */

@@ -2,7 +2,7 @@
 // original project documents. It sits between counters.ts and a scrape's report; rooms call these
 // from the callback they register. Prometheus conventions: seconds, bytes, `_total`.
 
-import type { CommandCounters, JournalCounters, PortCounters, RegionFigures } from "./counters.ts";
+import type { PortCounters, RegionFigures } from "./counters.ts";
 import type { Report } from "./metrics.ts";
 import type { Latency } from "./latency.ts";
 
@@ -24,30 +24,13 @@ export function reportPort(report: Report, port: PortCounters): void {
   report.counter("spire_resp_errors_total", "Error replies sent", port.errors);
 }
 
-/** Commands by family. */
-export function reportCommands(report: Report, commands: CommandCounters): void {
-  for (const [family, { calls, errors, latency }] of commands.families) {
-    report.counter("spire_commands_total", "Commands by family", calls, { family });
-    const failed = "Commands answered with an error, by family";
-    report.counter("spire_command_errors_total", failed, errors, { family });
-    const taken = "From a command's arrival to its reply";
+/** Durations of commands by family. */
+export function reportDurations(report: Report, families: Iterable<[string, Latency]>): void {
+  const taken = "From a command's arrival to its reply";
+  for (const [family, latency] of families) {
     report.latency("spire_command_duration_seconds", taken, latency, { family });
     report.latency("resp_command_duration_seconds", taken, latency, { family });
   }
-}
-
-/** The shared journal. */
-export function reportJournal(report: Report, journal: JournalCounters): void {
-  report.counter("spire_journal_groups_total", "Synced group writes", journal.groups);
-  report.counter("spire_journal_records_total", "Records written", journal.records);
-  report.counter("spire_journal_bytes_total", "Bytes written", journal.bytes);
-  const size = "Bytes of the journal's files";
-  report.gauge("spire_journal_size_bytes", size, journal.sizeBytes);
-  report.gauge("raft_log_size_bytes", size, journal.sizeBytes);
-  const lsn = "Last durable log sequence number";
-  report.gauge("spire_journal_durable_lsn", lsn, journal.durableLsn);
-  const sync = "From a group's write to durable";
-  report.latency("spire_journal_sync_duration_seconds", sync, journal.sync);
 }
 
 /** The replicas that live here. */
@@ -71,13 +54,6 @@ export function reportRegions(report: Report, regions: Iterable<RegionFigures>):
     proposals += figures.proposals;
   }
   report.counter("raft_proposals_total", "Log entries proposed, all regions", proposals);
-}
-
-/** Time to apply a batch of committed entries to the engine. */
-export function reportApply(report: Report, apply: Latency): void {
-  const taken = "Time to apply a batch of committed entries";
-  report.latency("spire_raft_apply_duration_seconds", taken, apply);
-  report.latency("raft_apply_duration_seconds", taken, apply);
 }
 
 /** Restarts by supervisor and child, from a supervisor's `onRestart`. */

@@ -2,15 +2,9 @@
 
 import { expect, test } from "vitest";
 
+import { PortCounters } from "../../../actors/observe/counters.ts";
 import {
-  CommandCounters,
-  JournalCounters,
-  PortCounters,
-} from "../../../actors/observe/counters.ts";
-import {
-  reportApply,
-  reportCommands,
-  reportJournal,
+  reportDurations,
   reportPort,
   reportRegions,
   RestartCounters,
@@ -53,21 +47,14 @@ test("a scrape is parseable text with our names and the documented aliases", asy
   port.connectionsAccepted = 5;
   port.connectionsClosed = 2;
   port.commands = 40;
-  const commands = new CommandCounters();
-  const string = commands.family("string");
-  string.calls = 3;
-  string.latency.observe(70, 2);
-  string.latency.observe(20_000_000);
-  const journal = new JournalCounters();
-  journal.groups = 9;
-  const apply = new Latency();
+  const string = new Latency();
+  string.observe(70, 2);
+  string.observe(20_000_000);
   const restarts = new RestartCounters();
   restarts.note({ supervisor: "store", child: "engine" });
   metrics.source("node", (report) => {
     reportPort(report, port);
-    reportCommands(report, commands);
-    reportJournal(report, journal);
-    reportApply(report, apply);
+    reportDurations(report, [["string", string]]);
     restarts.report(report);
     const figures = { term: 2, commitIndex: 8, appliedIndex: 7, pending: 1, proposals: 4 };
     reportRegions(report, [
@@ -81,14 +68,12 @@ test("a scrape is parseable text with our names and the documented aliases", asy
     ["spire_resp_connections", 3],
     ["resp_connections_active", 3],
     ["resp_commands_total", 40],
-    ['spire_commands_total{family="string"}', 3],
     ['spire_command_duration_seconds_bucket{family="string",le="0.00005"}', 0],
     ['spire_command_duration_seconds_bucket{family="string",le="0.0001"}', 2],
     ['spire_command_duration_seconds_bucket{family="string",le="10"}', 2],
     ['spire_command_duration_seconds_bucket{family="string",le="+Inf"}', 3],
     ['spire_command_duration_seconds_count{family="string"}', 3],
-    ["spire_journal_groups_total", 9],
-    ["raft_apply_duration_seconds_count", 0],
+    ['resp_command_duration_seconds_count{family="string"}', 3],
     ["raft_proposals_total", 8],
     ['raft_leader_status{region_id="2"}', 0],
     ['spire_region_applied_index{region_id="1"}', 7],
