@@ -257,19 +257,20 @@ function forwardingOf({ cluster, log }: NodeOptions): Pick<GatewayOptions, "forw
   return { forwarding: { transport, epoch, onGarbled } };
 }
 
+function clusterNode({ nodeId, respAddress }: NodeInfo, isUp: boolean): ClusterNode {
+  const at = respAddress.lastIndexOf(":");
+  const host = respAddress.slice(0, Math.max(0, at)).replaceAll(/[[\]]/gu, "");
+  return { nodeId, host, port: Number(respAddress.slice(at + 1)), isUp };
+}
+
 /** This node first. */
 function clusterNodes(options: NodeOptions, cluster: Cluster | undefined): ClusterNode[] {
   if (cluster === undefined) {
     const { host, port } = options.resp;
     return [{ nodeId: options.nodeId, host, port, isUp: true }];
   }
-  const nodeOf = ({ nodeId, respAddress }: NodeInfo, isUp: boolean): ClusterNode => {
-    const at = respAddress.lastIndexOf(":");
-    const host = respAddress.slice(0, Math.max(0, at)).replaceAll(/[[\]]/gu, "");
-    return { nodeId, host, port: Number(respAddress.slice(at + 1)), isUp };
-  };
-  const others = cluster.nodes.others().map(({ info, isUp }) => nodeOf(info, isUp));
-  return [nodeOf(cluster.self, true), ...others];
+  const others = cluster.nodes.others().map(({ info, isUp }) => clusterNode(info, isUp));
+  return [clusterNode(cluster.self, true), ...others];
 }
 
 interface BoundAddress {

@@ -81,7 +81,11 @@ const machine = setup({
     chooseNext: ({ context }) => context.children.chooseNext(),
     askToStop: ({ context }) => context.children.askToStop(),
     killCurrent: ({ context }) => context.children.killCurrent(),
-    announce: ({ context }) => context.children.announce(),
+    // An assign for the same reason: the parent may start its next child inside.
+    announce: assign(({ context }) => {
+      context.children.announce();
+      return {};
+    }),
     settleStops: ({ context }) => context.children.settleStops(),
     endPause: ({ context }) => {
       context.children.pauseMs = 0;

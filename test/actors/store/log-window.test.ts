@@ -1,7 +1,7 @@
 // The young end of a log in memory: what it holds, replaces and lets go. Reading older entries is the
 // journal's.
 
-import fc from "fast-check";
+import { array, assert, constant, nat, oneof, property, record } from "fast-check";
 import { expect, test } from "vitest";
 import { LogWindow } from "../../../actors/store/log-window.ts";
 import type { LogEntry } from "../../../storage/journal/types.ts";
@@ -34,13 +34,13 @@ test("entries behind a gap make it forget what came before", () => {
 });
 
 test("it holds what a log would, between what was trimmed and what was truncated", () => {
-  const step = fc.oneof(
-    fc.record({ type: fc.constant("append" as const), back: fc.nat(4), count: fc.nat(6) }),
-    fc.record({ type: fc.constant("truncate" as const), back: fc.nat(4) }),
-    fc.record({ type: fc.constant("trim" as const), back: fc.nat(8) }),
+  const step = oneof(
+    record({ type: constant("append" as const), back: nat(4), count: nat(6) }),
+    record({ type: constant("truncate" as const), back: nat(4) }),
+    record({ type: constant("trim" as const), back: nat(8) }),
   );
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+  assert(
+    property(array(step, { maxLength: 60 }), (steps) => {
       const window = new LogWindow();
       const log: LogEntry[] = [];
       let trimmed = 0;

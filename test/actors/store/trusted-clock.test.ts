@@ -8,6 +8,13 @@ import { HeapClock } from "../../simulation/clock.ts";
 
 const info = { nodeId: "n", incarnation: "", epoch: 1, respAddress: "", httpAddress: "" };
 
+const status = (clockSkewMs: number): NodeStatus => ({
+  info,
+  isUp: true,
+  sinceMs: 0,
+  clockSkewMs,
+});
+
 /** A node with two others; `skews` = their clocks minus ours as of the last heartbeat. */
 function world(skews: number[]) {
   const heap = new HeapClock();
@@ -18,12 +25,6 @@ function world(skews: number[]) {
     setTimeout: heap.setTimeout.bind(heap),
     clearTimeout: heap.clearTimeout.bind(heap),
   };
-  const status = (clockSkewMs: number): NodeStatus => ({
-    info,
-    isUp: true,
-    sinceMs: 0,
-    clockSkewMs,
-  });
   const trusted = new TrustedClock(clock, () => skews.map(status));
   const jump = (byMs: number): void => {
     jumpMs += byMs;

@@ -1,0 +1,57 @@
+// Where leadership goes: home when its preferred node has settled, and not back at once to a node that
+// gave it away, which may be about to stop.
+
+import { expect, it } from "vitest";
+
+import { Leadership } from "../../../actors/store/leadership.ts";
+import type { Region } from "../../../actors/store/region.ts";
+import { HeapClock } from "../../simulation/clock.ts";
+
+/** Leads region 7, whose home is n1, on n2; notes when and where it is asked to go. */
+function world(): { clock: HeapClock; moves: string[]; lead: (term: number) => void } {
+  const clock = new HeapClock(100_000);
+  const moves: string[] = [];
+  let term = 0;
+  const inbox = { transferTo: (to: string) => moves.push(`${to} at ${clock.monotonicMs()}`) };
+  const leadership = new Leadership({
+    nodeId: "n2",
+    clock,
+    nodes: { upSinceMs: () => 0, mayLead: () => true, checkClock: () => undefined },
+    mapped: () => [
+      {
+        regionId: 7,
+        fromPosition: 0,
+        toPosition: 1,
+        epoch: 1,
+        voters: [
+          { replicaId: 1, nodeId: "n1" },
+          { replicaId: 2, nodeId: "n2" },
+        ],
+      },
+    ],
+    replica: (regionId) => ({ regionId, serving: term > 0, term, inbox }) as unknown as Region,
+  });
+  leadership.start();
+  return { clock, moves, lead: (of) => (term = of) };
+}
+
+it("a region goes home after some seconds", () => {
+  const { clock, moves, lead } = world();
+  lead(3);
+  clock.advance(5100);
+  expect(moves).toEqual(["n1 at 105000"]);
+});
+
+it("a region that has just come stays, whatever led here before", () => {
+  const { clock, moves, lead } = world();
+  lead(3);
+  clock.advance(4100);
+  lead(0);
+  clock.advance(1000);
+  lead(5);
+  clock.advance(4000);
+  expect(moves).toEqual([]);
+  lead(9);
+  clock.advance(4000);
+  expect(moves).toEqual([]);
+});
