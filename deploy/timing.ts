@@ -4,7 +4,7 @@
 
 import { heartbeatMs } from "../actors/cluster/protocol.ts";
 import { leaseMs } from "../actors/raft/reads.ts";
-import { minElectionTimeoutMs } from "../actors/raft/state.ts";
+import { minElectionTimeoutMs } from "../actors/raft/protocol.ts";
 import { duration, ValueError } from "./values.ts";
 
 /** The part of a follower's promise that a leader counts on: clocks may differ by the rest. */

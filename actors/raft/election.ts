@@ -7,12 +7,12 @@ import type { RaftEffect, RaftEvent, RaftMessage } from "./protocol.ts";
 import { hasMajority } from "./quorum.ts";
 import { mayLead } from "./reconfiguration.ts";
 import { probe } from "./replication.ts";
+import { minElectionTimeoutMs } from "./protocol.ts";
 import {
   adoptTerm,
   becomeRole,
   isAlone,
   isVoteDurable,
-  minElectionTimeoutMs,
   persistVote,
   startProgress,
   type RaftState,

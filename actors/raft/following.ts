@@ -14,7 +14,8 @@ import {
   isMember,
   rollBackMembership,
 } from "./reconfiguration.ts";
-import { isVoteDurable, minElectionTimeoutMs, type RaftState } from "./state.ts";
+import { minElectionTimeoutMs } from "./protocol.ts";
+import { isVoteDurable, type RaftState } from "./state.ts";
 
 type Heard = Extract<RaftEvent, { type: "raft.heard" }>;
 type AppendReply = Extract<RaftMessage, { type: "append.reply" }>;
@@ -136,9 +137,12 @@ function reject(
   hint: LogPosition,
   effects: RaftEffect[],
 ): void {
-  // The promise holds whether the logs agree or not, but only to the leader of this term.
-  const promiseMs = request.term === state.term ? minElectionTimeoutMs : 0;
-  const answered = { sentAtMs: request.sentAtMs, promiseMs };
+  // The promise holds whether the logs agree or not, but only to the leader of this term. One of an
+  // older term may even have led it as another process, with another clock.
+  const isOfTerm = request.term === state.term;
+  const answered = isOfTerm
+    ? { sentAtMs: request.sentAtMs, promiseMs: minElectionTimeoutMs }
+    : unasked;
   const agreement = { matched: false, index: hint.index, hintTerm: hint.term };
   reply(state, request.from, agreement, answered, effects);
 }

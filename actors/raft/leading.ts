@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { EntryKind } from "../../storage/journal/types.ts";
 import { encodeMembership } from "./membership.ts";
-import { newProgress } from "./progress.ts";
+import { countPromise, newProgress } from "./progress.ts";
 import type { PersistToken, RaftEffect, RaftEvent, RaftMessage } from "./protocol.ts";
 import { quorumValue } from "./quorum.ts";
 import {
@@ -113,10 +113,7 @@ export function onAppendReply(
   const progress = state.progress.get(reply.from);
   if (state.role !== "leader" || reply.term !== state.term || progress === undefined) return;
   progress.heardAtMs = Math.max(progress.heardAtMs, nowMs);
-  if (reply.sentAtMs > progress.ackedSentAtMs) {
-    progress.ackedSentAtMs = reply.sentAtMs;
-    progress.promiseMs = reply.promiseMs;
-  }
+  countPromise(progress, reply, nowMs);
   if (!reply.matched) onRejected(state, reply, progress);
   else if (onMatched(state, reply, progress)) {
     advanceCommit(state, nowMs, effects);

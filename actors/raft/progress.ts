@@ -83,6 +83,20 @@ export function matchedUpTo(progress: Progress, index: number): void {
   if (done > 0) progress.inflight.splice(0, done);
 }
 
+/**
+ * The peer promised, on hearing what left at `sentAtMs`, to vote for nobody else for `promiseMs`: counted
+ * from the sending, and never back. What left later than now was another clock's.
+ */
+export function countPromise(
+  progress: Progress,
+  { sentAtMs, promiseMs }: { readonly sentAtMs: number; readonly promiseMs: number },
+  nowMs: number,
+): void {
+  if (sentAtMs <= progress.ackedSentAtMs || sentAtMs > nowMs) return;
+  progress.ackedSentAtMs = sentAtMs;
+  progress.promiseMs = promiseMs;
+}
+
 /** The lowest index that some peer of this leader still lacks, minus one; the log's end elsewhere. */
 export function replicationFloor(state: Readonly<RaftState>): number {
   let floor = state.log.lastIndex;

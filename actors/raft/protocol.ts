@@ -5,6 +5,9 @@
 import type { HardState, LogEntry } from "../../storage/journal/types.ts";
 import type { Peer } from "../../storage/local-records.ts";
 
+/** The shortest time a follower keeps faith with a leader, ms (`electionTimeoutMs` lies above it). */
+export const minElectionTimeoutMs = 1500;
+
 /** Visible role of a replica (paper section 5.1; pre-candidate: thesis section 9.6). */
 export type Role = "follower" | "preCandidate" | "candidate" | "leader";
 
@@ -197,7 +200,7 @@ export type RaftEffect =
       readonly first: number;
       readonly last: number;
     }
-  /** The peer needs what the log no longer holds: stream it the applied state, then step `raft.snapshotSent`. */
+  /** The peer needs what the log has let go: stream it the applied state, then step `raft.snapshotSent`. */
   | { readonly type: "sendSnapshot"; readonly to: number; readonly term: number }
   /** commitIndex moved: entries (from, to] are ready to apply and their replies may leave. */
   | { readonly type: "commit"; readonly from: number; readonly to: number }

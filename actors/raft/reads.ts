@@ -2,6 +2,7 @@
 // and the same evidence for check-quorum (section 6.2). All three ask: what has a majority last
 // acknowledged, counted from when the leader *sent* it.
 
+import { countPromise } from "./progress.ts";
 import type { RaftEffect, RaftEvent } from "./protocol.ts";
 import { quorumValue } from "./quorum.ts";
 import { becomeRole, type RaftState } from "./state.ts";
@@ -18,10 +19,7 @@ const promiseShare = 0.97;
 export function onEvidence(state: RaftState, event: EvidenceEvent): void {
   const progress = state.progress.get(event.from);
   if (state.role !== "leader" || event.term !== state.term || progress === undefined) return;
-  if (event.sentAtMs > progress.ackedSentAtMs) {
-    progress.ackedSentAtMs = event.sentAtMs;
-    progress.promiseMs = event.promiseMs;
-  }
+  countPromise(progress, event, event.nowMs);
   progress.round = Math.max(progress.round, event.round);
   progress.heardAtMs = Math.max(progress.heardAtMs, event.nowMs);
 }

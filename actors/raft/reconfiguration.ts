@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import type { MembershipAt, MembershipRecord } from "./membership.ts";
 import type { Membership, RaftEffect } from "./protocol.ts";
-import { minElectionTimeoutMs, type RaftState } from "./state.ts";
+import { minElectionTimeoutMs } from "./protocol.ts";
+import type { RaftState } from "./state.ts";
 import { isTransferring } from "./transfer.ts";
 
 /** A learner this close behind the leader's log may become a voter, in bytes and in entries. */

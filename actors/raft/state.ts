@@ -8,9 +8,6 @@ import { decodeMembership, type MembershipAt } from "./membership.ts";
 import type { Membership, RaftEffect, RaftMessage, Role } from "./protocol.ts";
 import { newProgress, type Progress } from "./progress.ts";
 
-/** The shortest time a follower keeps faith with a leader, ms (`electionTimeoutMs` lies above it). */
-export const minElectionTimeoutMs = 1500;
-
 /** What a replica starts from: its durable past and the instant it starts. */
 export interface ReplicaStart {
   readonly replicaId: number;

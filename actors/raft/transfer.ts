@@ -2,7 +2,8 @@
 // told to stand for election at once. One hand-over at a time, given up when it takes too long.
 
 import type { RaftEffect } from "./protocol.ts";
-import { minElectionTimeoutMs, type RaftState } from "./state.ts";
+import { minElectionTimeoutMs } from "./protocol.ts";
+import type { RaftState } from "./state.ts";
 
 /** Begins a hand-over to this voter; nothing happens when one is under way or it cannot be. */
 export function onTransfer(

@@ -8,7 +8,10 @@ import { preferredLeader, type MappedRegion } from "./region-map.ts";
 /** How often leaders that stand on the wrong node are looked for, and how many move at once. */
 const balanceMs = 1000;
 const movesAtOnce = 4;
-/** A node that has come back leads again after it has been there this long. */
+/**
+ * A node that has come back leads again after it has been there this long, and a leadership stays where
+ * it went for this long: the node that gave it away is perhaps about to stop and would get it back.
+ */
 const settledMs = 4000;
 /** How long a stopping node waits for its successors. */
 const handOverMs = 1000;
@@ -34,6 +37,8 @@ export interface LeadershipPorts {
 
 export class Leadership {
   readonly #ports: LeadershipPorts;
+  /** By region: in which term it was first seen to lead here, and when (monotonic ms). */
+  readonly #ledSince = new Map<number, { readonly term: number; readonly atMs: number }>();
   #timer: TimerId;
   #stopped = false;
 
@@ -56,21 +61,33 @@ export class Leadership {
     this.#ports.clock.clearTimeout(this.#timer);
   }
 
-  /** A few at a time, and only to nodes that have settled. */
+  /** A few at a time, of what has been here for a while, and only to nodes that have settled. */
   #balance(): void {
     const { nodes, clock, nodeId, mapped, replica } = this.#ports;
     const nowMs = clock.monotonicMs();
     let moves = 0;
     for (const region of mapped()) {
       const leader = replica(region.regionId);
-      if (leader?.serving !== true) continue;
+      if (leader?.serving !== true) {
+        this.#ledSince.delete(region.regionId);
+        continue;
+      }
+      if (nowMs - this.#seenLeading(leader, nowMs) < settledMs) continue;
       const to = preferredLeader(region);
       const upSinceMs = nodes.upSinceMs(to);
       if (to === nodeId || upSinceMs === undefined || nowMs - upSinceMs < settledMs) continue;
+      if (moves === movesAtOnce) continue;
       leader.inbox.transferTo(to);
       moves++;
-      if (moves === movesAtOnce) return;
     }
+  }
+
+  /** Since when this leader is known to lead in its term. */
+  #seenLeading({ regionId, term }: Region, nowMs: number): number {
+    const seen = this.#ledSince.get(regionId);
+    if (seen?.term === term) return seen.atMs;
+    this.#ledSince.set(regionId, { term, atMs: nowMs });
+    return nowMs;
   }
 
   /** Gives every leadership away that somebody live can take; resolves when done, or after a second. */

@@ -5,7 +5,7 @@
 import type { BulkReader, BulkWriter, Transport } from "../../transport/transport.ts";
 import type { HeartbeatNews, Heartbeats, NodeInfo, NodeListener } from "../cluster/protocol.ts";
 import type { RaftMessage } from "../raft/protocol.ts";
-import { minElectionTimeoutMs } from "../raft/state.ts";
+import { minElectionTimeoutMs } from "../raft/protocol.ts";
 import { decodeMessages } from "../raft/wire.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Turn } from "../system/turn.ts";

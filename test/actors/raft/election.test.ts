@@ -2,7 +2,7 @@
 // before it is seen, who wins. Polls and promises are `pre-vote.test.ts`.
 
 import { describe, expect, test } from "vitest";
-import { minElectionTimeoutMs } from "../../../actors/raft/state.ts";
+import { minElectionTimeoutMs } from "../../../actors/raft/protocol.ts";
 import {
   elect,
   only,

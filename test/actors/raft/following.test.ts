@@ -98,7 +98,12 @@ describe("taking entries", () => {
   test("a deposed leader hears of the newer term and changes nothing", () => {
     const state = start({ hardState: { term: 5, vote: 0 } });
     const effects = receive(state, append(4, 0, 0, [4]), 9000);
-    expect(only(acks(effects))).toMatchObject({ matched: false, term: 5, promiseMs: 0 });
+    expect(only(acks(effects))).toMatchObject({
+      matched: false,
+      term: 5,
+      sentAtMs: -Infinity,
+      promiseMs: 0,
+    });
     expect(state).toMatchObject({ leader: 0, heardAtMs: 0 });
   });
 

@@ -1,5 +1,6 @@
 // Random histories of whole groups over the pure core: every invariant of Raft after every step, whatever
-// network, disks, crashes and people do, and afterwards a group that works (`test/simulation/raft-history.ts`).
+// network, disks, crashes and people do, and afterwards a group that works
+// (`test/simulation/raft-history.ts`).
 
 import { expect, test } from "vitest";
 import { runHistory, type RaftReport } from "../../simulation/raft-history.ts";

@@ -140,7 +140,7 @@ describe("a leader's change", () => {
     expect(state.progress.has(3)).toBe(false);
   });
 
-  test("one that is left out leads until that is committed, without its own vote, and then somebody else", () => {
+  test("one that is left out leads until that is committed, without its vote, and then somebody else", () => {
     const state = lead();
     receive(state, matched(state, 1, { from: 3 }));
     const effects = change(state, voters(2, 3));

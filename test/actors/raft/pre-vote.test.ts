@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { step } from "../../../actors/raft/core.ts";
-import { minElectionTimeoutMs } from "../../../actors/raft/state.ts";
+import { minElectionTimeoutMs } from "../../../actors/raft/protocol.ts";
 import {
   append,
   heard,

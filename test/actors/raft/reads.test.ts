@@ -90,6 +90,13 @@ describe("lease", () => {
     expect(canRead(state, 30_001)).toBe(false);
   });
 
+  test("what left later than now gives nothing: it was a former process's, with another clock", () => {
+    const state = lead();
+    receive(state, rejected(state, 0, 0, { sentAtMs: 90_000, promiseMs: 0 }), 20_000);
+    evidence(state, 3, { sentAtMs: 80_000, nowMs: 20_000 });
+    expect(canRead(state, 20_001)).toBe(false);
+  });
+
   test("learners and strangers give nothing", () => {
     const membership = { voters: [1, 2, 3], learners: [4] };
     const state = lead({ membership });
@@ -101,7 +108,7 @@ describe("lease", () => {
   test("nothing is read before the term's own no-op is applied, and nothing after leading", () => {
     const state = start();
     persistAll(state, elect(state));
-    receive(state, matched(state, 1, { sentAtMs: 20_000 }));
+    receive(state, matched(state, 1, { sentAtMs: 20_000 }), 20_000);
     evidence(state, 2, { sentAtMs: 20_000, round: 9 });
     expect(canRead(state, 20_001)).toBe(false);
     expect(readConfirmed(state, 9)).toBe(false);

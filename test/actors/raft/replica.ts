@@ -10,8 +10,8 @@ import type {
   RaftEvent,
   RaftMessage,
 } from "../../../actors/raft/protocol.ts";
+import { minElectionTimeoutMs } from "../../../actors/raft/protocol.ts";
 import {
-  minElectionTimeoutMs,
   startState,
   type RaftState,
   type ReplicaStart,
@@ -86,7 +86,8 @@ export const evidence = (
   from: number,
   options: Partial<Extract<RaftEvent, { type: "raft.evidence" }>> = {},
 ): RaftEffect[] => {
-  const proof = { term: state.term, sentAtMs: 0, round: 1, promiseMs: 1500, nowMs: 0 };
+  const sentAtMs = options.sentAtMs ?? 0;
+  const proof = { term: state.term, sentAtMs, round: 1, promiseMs: 1500, nowMs: sentAtMs };
   return step(state, { type: "raft.evidence", from, ...proof, ...options });
 };
 
