@@ -10,9 +10,13 @@ export default defineConfig({
     projects: [
       project(
         "unit",
-        ["test/*.test.ts", "test/{storage,transport,resp,actors,deploy}/**/*.test.ts"],
+        [
+          "test/*.test.ts",
+          "test/{storage,transport,resp,actors,deploy,linearizability}/**/*.test.ts",
+        ],
         30_000,
       ),
+      project("simulation", ["test/simulation/**/*.test.ts"], 60_000),
       project("conformance", ["test/conformance/**/*.test.ts"], 300_000),
       project("integration", ["test/integration/**/*.test.ts"], 300_000),
     ],

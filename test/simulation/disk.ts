@@ -185,6 +185,19 @@ function folderOf(path: string): string {
   return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
 }
 
+/** How long an operation takes, and whether every step is remembered. */
+export interface DiskOptions {
+  /** False: `trace` stays empty, for long runs. */
+  readonly keepsTrace?: boolean;
+  /** Resolves when a slow operation is over; default: a few promises later. */
+  readonly wait?: () => Promise<void>;
+}
+
+// Slow enough for other operations to be issued while it is under way.
+const fewPromises = async (): Promise<void> => {
+  for (let i = 0; i < 4; i++) await Promise.resolve();
+};
+
 /** The disk; `files` are durable contents that it starts with. */
 export class SimulatedDisk implements Disk {
   readonly trace: Step[] = [];
@@ -192,10 +205,14 @@ export class SimulatedDisk implements Disk {
   fault: Fault = () => undefined;
   readonly #tree = new Tree();
   #nextInode = 1;
+  readonly #keepsTrace: boolean;
+  readonly #wait: () => Promise<void>;
 
-  constructor(files: ReadonlyMap<string, Buffer> = new Map()) {
+  constructor(files: ReadonlyMap<string, Buffer> = new Map(), options: DiskOptions = {}) {
     this.initial = files;
     this.#nextInode = plant(this.#tree, files);
+    this.#keepsTrace = options.keepsTrace ?? true;
+    this.#wait = options.wait ?? fewPromises;
   }
 
   /** Contents as a reader sees them now. */
@@ -227,8 +244,7 @@ export class SimulatedDisk implements Disk {
       this.#maybeFail(sync ? "writeSync" : "write", path);
       this.#record({ type: "write", inode: id, at, bytes: Buffer.from(bytes), path, sync });
       if (!sync) return;
-      // Slow enough for other operations to be issued while it is under way.
-      for (let i = 0; i < 4; i++) await Promise.resolve();
+      await this.#wait();
       this.#record({ type: "synced", inode: id, at, end: at + bytes.length });
     };
     return {
@@ -286,7 +302,7 @@ export class SimulatedDisk implements Disk {
   }
 
   #record(step: Step): void {
-    this.trace.push(step);
+    if (this.#keepsTrace) this.trace.push(step);
     this.#tree.apply(step);
   }
 

@@ -114,10 +114,8 @@ export class StoreWorld {
   async start(): Promise<this> {
     const life = ++this.#life;
     const clock = this.#lifeClock(life);
-    const turn = new Turn(
-      (run) => this.#tasks.push({ kind: "turn", run }),
-      (error) => this.failures.push(error),
-    );
+    const schedule = (run: () => void): void => void this.#tasks.push({ kind: "turn", run });
+    const turn = new Turn(schedule, (error) => this.failures.push(error));
     const onFatal = (error: unknown): void => {
       if (life === this.#life) this.failures.push(error);
     };
@@ -148,6 +146,7 @@ export class StoreWorld {
       turn,
       clock,
       random: this.random,
+      schedule,
       supervision,
       log: { error: (message, fields) => this.failures.push([message, fields]) },
       onFatal,
