@@ -7,7 +7,7 @@ import { ClientFrames } from "./nats-proxy.ts";
 
 const frame = fc.oneof(
   fc.constantFrom("PING\r\n", "PONG\r\n", 'CONNECT {"verbose":false}\r\n', "SUB a.b 1\r\n"),
-  fc.tuple(fc.constantFrom("keep.x", "lose.x"), fc.string({ maxLength: 30 })).map(
+  fc.tuple(fc.constantFrom("keep.x", "lose.x", "twice.x"), fc.string({ maxLength: 30 })).map(
     // Payloads that look like protocol must not be taken for it.
     ([subject, text]) => {
       const payload = `${text}\r\nPUB lose.y 0\r\n`;
@@ -17,7 +17,12 @@ const frame = fc.oneof(
   fc.constant("HPUB lose.h reply 4 6\r\nabcdef\r\n"),
 );
 
-it("loses exactly the messages to the chosen subjects, however the bytes are cut", () => {
+const copiesOf = (subject: string): number => {
+  if (subject.startsWith("lose")) return 0;
+  return subject.startsWith("twice") ? 2 : 1;
+};
+
+it("loses and doubles exactly the messages to the chosen subjects, however the bytes are cut", () => {
   fc.assert(
     fc.property(fc.array(frame), fc.array(fc.integer({ min: 1, max: 40 })), (frames, cuts) => {
       const bytes = Buffer.from(frames.join(""));
@@ -26,10 +31,10 @@ it("loses exactly the messages to the chosen subjects, however the bytes are cut
       let at = 0;
       for (let step = 0; at < bytes.length; step++) {
         const end = at + (cuts[step % Math.max(cuts.length, 1)] ?? 7);
-        out.push(reader.filter(bytes.subarray(at, end), (subject) => subject.startsWith("lose")));
+        out.push(reader.repeat(bytes.subarray(at, end), copiesOf));
         at = end;
       }
-      const kept = frames.filter((text) => !/^H?PUB lose/u.test(text));
+      const kept = frames.map((text) => text.repeat(copiesOf(text.split(" ")[1] ?? "")));
       expect(Buffer.concat(out).toString()).toBe(kept.join(""));
     }),
   );

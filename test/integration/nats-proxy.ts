@@ -16,6 +16,8 @@ export interface WireFaults {
   delayMs?: number;
   /** Whether a message to this subject is lost. */
   loses?: ((subject: string) => boolean) | undefined;
+  /** Whether a message to this subject arrives twice. */
+  doubles?: ((subject: string) => boolean) | undefined;
 }
 
 /** Listens on a port of its own for as long as it lives; the server behind may come and go. */
@@ -103,7 +105,11 @@ class Link {
   }
 
   #kept(chunk: Buffer): Buffer {
-    return this.#frames.filter(chunk, (subject) => this.#faults().loses?.(subject) === true);
+    return this.#frames.repeat(chunk, (subject) => {
+      const { loses, doubles } = this.#faults();
+      if (loses?.(subject) === true) return 0;
+      return doubles?.(subject) === true ? 2 : 1;
+    });
   }
 
   #pass(to: Socket, bytes: Buffer): void {
@@ -114,12 +120,12 @@ class Link {
   }
 }
 
-/** Cuts what a NATS client sends into lines and messages, and drops messages by their subject. */
+/** Cuts what a NATS client sends into lines and messages, which it drops or repeats by their subject. */
 export class ClientFrames {
   #rest: Buffer = Buffer.alloc(0);
 
-  /** Whole frames out of all bytes so far, without those whose subject is to be dropped. */
-  filter(chunk: Buffer, drops: (subject: string) => boolean): Buffer {
+  /** Whole frames out of all bytes so far, each message so many times. */
+  repeat(chunk: Buffer, times: (subject: string) => number): Buffer {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const kept: Buffer[] = [];
     let from = 0;
@@ -130,8 +136,10 @@ export class ClientFrames {
       const message = parsePublish(bytes.toString("latin1", at, Math.min(lineEnd, at + 1024)));
       const end = message === undefined ? lineEnd + 2 : lineEnd + 4 + message.size;
       if (end > bytes.length) break;
-      if (message !== undefined && drops(message.subject)) {
+      const copies = message === undefined ? 1 : times(message.subject);
+      if (copies !== 1) {
         kept.push(bytes.subarray(from, at));
+        for (let copy = 0; copy < copies; copy++) kept.push(bytes.subarray(at, end));
         from = end;
       }
       at = end;
