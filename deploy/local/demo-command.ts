@@ -118,8 +118,7 @@ class Demo {
       httpPort: free[nodeCount + index] ?? 0,
     }));
     // Under a name of its own, so that no other node of this machine joins it.
-    const nodeArgs = [`--cluster=demo-${process.pid}`, `--num-regions=${regionCount}`];
-    nodeArgs.push("--journal-file-size=16MiB");
+    const nodeArgs = [`--num-regions=${regionCount}`, "--journal-file-size=16MiB"];
     const cluster = new LocalCluster(
       { folder: this.#folder, ports, nodeArgs },
       {

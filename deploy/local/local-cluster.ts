@@ -1,7 +1,8 @@
 // A cluster of processes on this machine: one nats-server and some nodes, in one folder. It stands
 // between the two commands that show it, `cluster` and `demo`, and the processes; it prints nothing.
 
-import { mkdirSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import { SetupError } from "../failure.ts";
@@ -36,6 +37,7 @@ export class LocalCluster {
   readonly #program: string;
   #nats: NatsServer | undefined;
   #port = 0;
+  #name = "";
   #isStopping = false;
   /** Those whose end was asked for. */
   readonly #expected = new Set<NodeProcess>();
@@ -58,6 +60,7 @@ export class LocalCluster {
     const { ports } = this.#options;
     await refuseBusyPorts(ports.flatMap(({ port, httpPort }) => [port, httpPort]));
     mkdirSync(join(this.folder, "logs"), { recursive: true, mode: 0o700 });
+    this.#name = nameOf(this.folder);
     this.#port = (await isPortFree(natsPort)) ? natsPort : ((await freePorts(1))[0] ?? 0);
     await this.startNats();
     for (const position of ports.keys()) this.startNode(position);
@@ -134,11 +137,27 @@ export class LocalCluster {
       `--http-port=${httpPort}`,
       `--data-dir=${dataDir}`,
       `--nats=${this.natsUrl}`,
+      `--cluster=${this.#name}`,
       `--initial-nodes=${names.join(",")}`,
       ...nodeArgs,
     ];
     const logFile = join(this.folder, "logs", `${nodeId}.log`);
     return { nodeId, port, httpPort, dataDir, logFile, args };
+  }
+}
+
+/**
+ * The name that nodes of this folder share and nobody else has: a node that outlives another cluster
+ * of this machine would otherwise find this one on the same port, under its own node's name.
+ */
+function nameOf(folder: string): string {
+  const path = join(folder, "cluster-name");
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    const name = `local-${randomBytes(4).toString("hex")}`;
+    writeFileSync(path, `${name}\n`);
+    return name;
   }
 }
 

@@ -87,7 +87,13 @@ describe("spiredb cluster", () => {
     expect(await first.launched.waitEnd()).toBe(0);
     expect(first.pids.filter((pid) => isAlive(pid))).toEqual([]);
     expect(await isPortFree(first.natsPort)).toBe(true);
-    expect(readdirSync(folder).toSorted()).toEqual(["logs", "node-1", "node-2", "node-3"]);
+    expect(readdirSync(folder).toSorted()).toEqual([
+      "cluster-name",
+      "logs",
+      "node-1",
+      "node-2",
+      "node-3",
+    ]);
 
     const second = await startCluster(folder);
     expect(await ask(second.base + 1, "GET", "k")).toBe("v");
