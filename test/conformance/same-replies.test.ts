@@ -28,7 +28,7 @@ const FAMILIES: ReadonlyArray<readonly [string, readonly Script[]]> = [
 
 /** What 7.2 added, see `redis-7.2.test.ts`. */
 const NEW_COMMANDS = ["waitaof"];
-const NEW_SUBCOMMANDS = ["client|no-touch", "client|setinfo"];
+const NEW_SUBCOMMANDS = ["client|no-touch", "client|setinfo", "cluster|myshardid"];
 
 /** Answered for clients that ask at their start, without anything behind it. */
 const PLACEHOLDERS = ["module"];

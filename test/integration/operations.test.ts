@@ -190,7 +190,7 @@ describe("a start that cannot succeed exits 1 with one clear line", () => {
     const file = join(newFolder(), "node.toml");
     writeFileSync(file, "prot = 7000\n");
     for (const [options, text] of [
-      [{ args: ["--nats", "nats://127.0.0.1"] }, "unknown option '--nats'"],
+      [{ args: ["--sentinel", "yes"] }, "unknown option '--sentinel'"],
       [{ args: ["--log-level", "loud"] }, '--log-level "loud": must be one of'],
       [{ env: { SPIRE_PROT: "7000" } }, "SPIRE_PROT is not a setting"],
       [{ args: ["--config", file] }, "prot is not a setting"],

@@ -178,13 +178,6 @@ const heartbeats: readonly NodeMutant[] = [
     search: "      if (refused.has(regionId)) continue;\n",
     replacement: "",
   },
-  {
-    name: "owe nothing to a leader whose node has restarted before it was elected",
-    rule: "safety.md 17",
-    file: "actors/store/inbox.ts",
-    search: "    if (this.#host.raft?.term !== term) return;\n",
-    replacement: "",
-  },
 ];
 
 const forwarding: readonly NodeMutant[] = [

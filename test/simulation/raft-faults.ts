@@ -17,7 +17,7 @@ interface Rates {
   transfer: number;
   membership: number;
   compact: number;
-  readonly propose: number;
+  propose: number;
   readonly read: number;
 }
 
@@ -79,6 +79,8 @@ export class RaftFaults {
     for (const name of Object.keys(less) as Array<keyof typeof less>) this.#rates[name] *= 0.1;
     this.#rates.usurp = 0.15 + 0.25 * world.random();
     this.#rates.transfer = world.chance(0.5) ? 0.2 : 0;
+    // Whoever has lost sight of the leader is elected only if it has missed nothing.
+    this.#rates.propose = 0.4;
   }
 
   begin(): void {
