@@ -43,9 +43,11 @@ interface Outcome {
 function runIn(copy: string, kind: Mutant["kind"], seconds: number): Outcome {
   const tsx = join(root, "node_modules/tsx/dist/cli.mjs");
   const script = join(copy, "test/simulation", scripts[kind]);
-  const child = spawnSync(process.execPath, [tsx, script, "1", String(seconds)], {
-    encoding: "utf8",
-  });
+  const start = () =>
+    spawnSync(process.execPath, [tsx, script, "1", String(seconds)], { encoding: "utf8" });
+  let child = start();
+  // Node itself crashes now and then when it is started some hundred times; that kills no mutant.
+  for (let again = 0; again < 3 && child.signal !== null; again++) child = start();
   if (!child.stdout.startsWith("{")) throw new Error(child.stderr);
   return JSON.parse(child.stdout) as Outcome;
 }
