@@ -64,21 +64,24 @@ export class RaftFaults {
       propose: 5 + up(60),
       read: 5,
     };
-    if (world.chance(0.35)) this.#duel();
+    if (world.chance(0.5)) this.#duel();
   }
 
   /** A history about nothing but who leads: little is lost, so that leases are held and asked for. */
   #duel(): void {
     const world = this.#world;
     this.#loss = this.#doubles = this.lostReads = this.brokenStreams = 0;
-    this.#late = world.chance(0.5) ? 0.05 : 0;
+    this.#late = world.chance(0.5) ? 0.2 : 0;
     this.#delayMs = 3;
     this.#slowDisk = world.chance(0.5) ? 0.3 : 0;
     const { crash, pause, cut, isolate, membership, compact } = this.#rates;
     const less = { crash, pause, cut, isolate, membership, compact };
     for (const name of Object.keys(less) as Array<keyof typeof less>) this.#rates[name] *= 0.1;
-    this.#rates.usurp = 0.15 + 0.25 * world.random();
-    this.#rates.transfer = world.chance(0.5) ? 0.2 : 0;
+    this.#rates.usurp = 0.3 + 0.2 * world.random();
+    // Some are about hand-overs whose orders come late, when others lead.
+    const isHandedOver = world.chance(0.3);
+    this.#rates.transfer = isHandedOver ? 2 : 0.1;
+    if (isHandedOver) this.#late = 0.3;
     // Whoever has lost sight of the leader is elected only if it has missed nothing.
     this.#rates.propose = 0.4;
   }
@@ -109,6 +112,11 @@ export class RaftFaults {
       node.pausedUntil = 0;
       if (node.state === undefined) this.#world.start(node);
     }
+  }
+
+  /** Loses this share of all messages from now on. */
+  lose(share: number): void {
+    this.#loss = share;
   }
 
   persistMs(): number {
@@ -212,14 +220,23 @@ export class RaftFaults {
     const usurper = others[world.pick(others.length)];
     if (usurper === undefined) return;
     const both = (id: number): number[] => [id * 64 + leader.id, leader.id * 64 + id];
-    this.#close(both(usurper.id), 4000);
+    // The last thing it hears of the leader, which the others may acknowledge late.
+    world.propose(leader);
+    world.after(30, () => {
+      if (this.#isOn) this.#close(both(usurper.id), 4000);
+    });
     const isRestart = world.chance(0.5);
     world.after(1500 + world.random() * 1000, () => {
       if (!this.#isOn) return;
       if (world.chance(0.3)) this.#transfer(leader);
       // About as long as a promise: then some poll is granted just before the leader is heard again.
       const hiddenMs = world.chance(0.5) ? 1500 : 1300 + world.random() * 700;
-      for (const { id } of others) if (id !== usurper.id) this.#close(both(id), hiddenMs);
+      // What the others have answered may still arrive.
+      const isOneWay = world.chance(0.5);
+      for (const { id } of others) {
+        if (id === usurper.id) continue;
+        this.#close(isOneWay ? [leader.id * 64 + id] : both(id), hiddenMs);
+      }
       for (const node of isRestart ? others : []) if (node !== usurper) this.#crash(node, 1);
     });
   }

@@ -45,7 +45,11 @@ function demandLiveness(world: RaftWorld): void {
   if (leader?.state === undefined) throw new Broken("liveness", "nobody leads");
   const { lastIndex } = leader.state.log;
   world.propose(leader);
-  world.runFor(2000);
+  // What is committed is told until it is known. Too short for anybody to lose sight of the leader.
+  world.faults.lose(0.5);
+  world.runFor(700);
+  world.faults.lose(0);
+  world.runFor(2500);
   demandAlike(world, leader, lastIndex + 1);
   const members = world.nodes.filter(({ id }) => isNamed(leader, id));
   const restarted = members[world.pick(members.length)]!;

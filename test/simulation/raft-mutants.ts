@@ -169,13 +169,6 @@ const leases: readonly Mutant[] = [
     replacement: "  countPromise(progress, { ...event, sentAtMs: event.nowMs }, event.nowMs);",
   },
   {
-    name: "count the promise to a former process of the leader",
-    rule: "raft.md 33",
-    file: "following.ts",
-    search: "    : unasked;",
-    replacement: "    : { sentAtMs: request.sentAtMs, promiseMs: 0 };",
-  },
-  {
     name: "a lease longer than the promise",
     rule: "safety.md 15",
     file: "reads.ts",
@@ -299,20 +292,6 @@ const logs: readonly Mutant[] = [
     replacement: "",
   },
   {
-    name: "believe a write that was queued before a truncation",
-    rule: "raft.md 12",
-    file: "core.ts",
-    search: "  if (token.roleEpoch < state.truncatedEpoch) return;",
-    replacement: "",
-  },
-  {
-    name: "believe a write of another term's entry",
-    rule: "raft.md 12",
-    file: "core.ts",
-    search: "  if (state.log.termAt(token.lastIndex) !== token.lastTerm) return;",
-    replacement: "  if (token.lastIndex > state.log.lastIndex) return;",
-  },
-  {
     name: "open a term without a no-op",
     rule: "paper 8",
     file: "leading.ts",
@@ -378,13 +357,6 @@ const changes: readonly Mutant[] = [
     file: "following.ts",
     search: "    state.durableIndex = Math.min(state.durableIndex, state.commitIndex);",
     replacement: "    state.durableIndex = index;",
-  },
-  {
-    name: "a snapshot's membership replaces a newer one of the log",
-    rule: "raft.md 52",
-    file: "reconfiguration.ts",
-    search: "  if (state.membershipIndex > upTo) {",
-    replacement: "  if (state.membershipIndex < 0) {",
   },
   {
     name: "keep the log in front of a snapshot that contradicts it",

@@ -159,7 +159,12 @@ export class RaftRules {
 
   commit(node: RaftNode, isLeader: boolean, from: number, to: number): void {
     const state = node.state as RaftState;
-    if (isLeader && to > this.maxCommitted) this.#isOnMajority(state, to);
+    if (isLeader && to > this.maxCommitted) {
+      // Figure 8 happens so rarely that its rule is asked for itself.
+      const counted = state.log.termAt(to);
+      demand(counted === state.term, "own-term commit", () => `${node.id} counts ${counted}`);
+      this.#isOnMajority(state, to);
+    }
     for (let index = from + 1; index <= to; index++) {
       const entry = node.entryAt(index);
       if (entry === undefined) continue;
