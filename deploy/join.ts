@@ -76,7 +76,8 @@ function seedIn(path: string): string {
 }
 
 function logProblem(log: Log, { kind, message, from, error }: TransportProblem): void {
-  const level = kind === "handler" || kind === "damaged" ? "error" : "warning";
+  const level =
+    kind === "handler" || kind === "damaged" || kind === "foreign" ? "error" : "warning";
   log[level](message, {
     ...(from !== undefined && { from }),
     ...(error !== undefined && { error }),

@@ -2,21 +2,23 @@
 // the endpoint, which thinks in bodies and streams, and a wire, which carries bytes; what it cannot
 // read comes back as a value that says why, never as an exception and never as a guess.
 //
-//   version u8 | sender length u8 | sender | kind u8 | … | CRC-32 of all before, u32
+//   version u8 | sender length u8 | sender | cluster u48 | kind u8 | … | CRC-32 of all before, u32
 //
 // Version and sender stay where they are in every version to come, so that a stranger can be named.
-// All numbers are little endian.
+// `cluster` tells clusters of one name apart. All numbers are little endian.
 
+import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 
 import { isName } from "./subjects.ts";
 
 /** What this node speaks; there is no other yet. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** What a message may hold besides one body, chunk or header, for the longest sender name. */
 export const frameOverheadBytes = 96;
 
+const tagBytes = 6;
 const lengthBytes = 4;
 const checksumBytes = 4;
 const streamIdBytes = 6;
@@ -45,11 +47,17 @@ export type BulkContent =
   | { readonly kind: "abortByReader"; readonly streamId: number; readonly reason: string };
 
 /** A frame about a stream, and who sent it. Bytes are views of the message. */
-export type BulkFrame = BulkContent & { readonly sender: string };
+export type BulkFrame = BulkContent & Origin;
 
-export interface BodiesFrame {
-  readonly kind: "bodies";
+/** Who sent a frame. */
+export interface Origin {
   readonly sender: string;
+  /** `clusterTag` of the cluster it belongs to; `noCluster` until it belongs to one. */
+  readonly cluster: number;
+}
+
+export interface BodiesFrame extends Origin {
+  readonly kind: "bodies";
   /** Views of the message. */
   readonly bodies: readonly Buffer[];
 }
@@ -75,6 +83,14 @@ const kinds = {
   abortByReader: 9,
 } as const;
 
+/** The tag of whoever belongs to no cluster yet. */
+export const noCluster = 0;
+
+/** 48 bits of a cluster id, whatever it looks like: one tag, one cluster; never `noCluster`. */
+export function clusterTag(clusterId: string): number {
+  return createHash("sha256").update(clusterId).digest().readUIntLE(0, tagBytes) || 1;
+}
+
 /** What a body adds to a message of bodies. */
 export const bodyCostBytes = (body: Uint8Array): number => lengthBytes + body.length;
 
@@ -85,10 +101,16 @@ export class FrameEncoder {
   readonly emptyBytes: number;
 
   constructor(sender: string) {
-    this.#prefix = Buffer.from(`..${sender}`, "latin1");
+    this.#prefix = Buffer.alloc(2 + sender.length + tagBytes);
     this.#prefix[0] = protocolVersion;
     this.#prefix[1] = sender.length;
+    this.#prefix.write(sender, 2, "latin1");
     this.emptyBytes = this.#prefix.length + 1 + checksumBytes;
+  }
+
+  /** From here on every message says that its sender belongs to this cluster. */
+  bind(cluster: number): void {
+    this.#prefix.writeUIntLE(cluster, this.#prefix.length - tagBytes, tagBytes);
   }
 
   /** One message of `list[from]` up to before `list[to]`. */
@@ -151,29 +173,27 @@ function numberBytes(content: BulkContent): number {
 /** Reads a message. What it returns are views: the memory of `frame` must never be written again. */
 export function decodeFrame(frame: Buffer): BodiesFrame | BulkFrame | Unreadable {
   const version = frame[0] ?? 0;
-  const headEnd = 2 + (frame[1] ?? 0);
-  const name = frame.toString("latin1", 2, headEnd);
-  const sender = headEnd < frame.length && isName(name) ? name : undefined;
+  const nameEnd = 2 + (frame[1] ?? 0);
+  const name = frame.toString("latin1", 2, nameEnd);
+  const sender = nameEnd < frame.length && isName(name) ? name : undefined;
   if (version !== protocolVersion)
     return { kind: "unreadable", problem: "version", sender, version };
   const damaged: Unreadable = { kind: "unreadable", problem: "damaged", sender, version };
   const end = frame.length - checksumBytes;
+  const headEnd = nameEnd + tagBytes;
   if (sender === undefined || headEnd >= end) return damaged;
   if (crc32(frame.subarray(0, end)) !== frame.readUInt32LE(end)) return damaged;
+  const origin = { sender, cluster: frame.readUIntLE(nameEnd, tagBytes) };
   const kind = frame[headEnd];
-  const content =
-    kind === kinds.bodies
-      ? decodeBodies(sender, frame, headEnd + 1, end)
-      : decodeBulk(sender, kind, frame, headEnd + 1, end);
-  return content ?? damaged;
+  if (kind === kinds.bodies) {
+    const bodies = decodeBodies(frame, headEnd + 1, end);
+    return bodies === undefined ? damaged : { kind: "bodies", ...origin, bodies };
+  }
+  const content = decodeBulk(kind, frame, headEnd + 1, end);
+  return content === undefined ? damaged : { ...content, ...origin };
 }
 
-function decodeBodies(
-  sender: string,
-  frame: Buffer,
-  start: number,
-  end: number,
-): BodiesFrame | undefined {
+function decodeBodies(frame: Buffer, start: number, end: number): Buffer[] | undefined {
   const bodies: Buffer[] = [];
   let at = start;
   while (at < end) {
@@ -184,46 +204,45 @@ function decodeBodies(
     bodies.push(frame.subarray(at, at + length));
     at += length;
   }
-  return { kind: "bodies", sender, bodies };
+  return bodies;
 }
 
 function decodeBulk(
-  sender: string,
   kind: number | undefined,
   frame: Buffer,
   start: number,
   end: number,
-): BulkFrame | undefined {
+): BulkContent | undefined {
   const at = start + streamIdBytes;
   if (at > end) return undefined;
   const streamId = frame.readUIntLE(start, streamIdBytes);
   const rest = end - at;
   switch (kind) {
     case kinds.open:
-      return { kind: "open", sender, streamId, header: frame.subarray(at, end) };
+      return { kind: "open", streamId, header: frame.subarray(at, end) };
     case kinds.chunk: {
       if (rest < sequenceBytes) return undefined;
       const chunk = frame.subarray(at + sequenceBytes, end);
-      return { kind: "chunk", sender, streamId, sequence: frame.readUInt32LE(at), chunk };
+      return { kind: "chunk", streamId, sequence: frame.readUInt32LE(at), chunk };
     }
     case kinds.mark:
     case kinds.end: {
       if (rest !== sequenceBytes) return undefined;
       const sequence = frame.readUInt32LE(at);
-      return { kind: kind === kinds.mark ? "mark" : "end", sender, streamId, sequence };
+      return { kind: kind === kinds.mark ? "mark" : "end", streamId, sequence };
     }
     case kinds.credit: {
       if (rest !== limitBytes) return undefined;
-      return { kind: "credit", sender, streamId, limitBytes: frame.readUIntLE(at, limitBytes) };
+      return { kind: "credit", streamId, limitBytes: frame.readUIntLE(at, limitBytes) };
     }
     case kinds.accept:
-      return rest === 0 ? { kind: "accept", sender, streamId } : undefined;
+      return rest === 0 ? { kind: "accept", streamId } : undefined;
     case kinds.abortByWriter:
     case kinds.abortByReader: {
       if (rest > reasonBytesMax) return undefined;
       const reason = frame.toString("utf8", at, end);
       const by = kind === kinds.abortByWriter ? "abortByWriter" : "abortByReader";
-      return { kind: by, sender, streamId, reason };
+      return { kind: by, streamId, reason };
     }
     default:
       return undefined;

@@ -6,13 +6,16 @@ import { BulkStreams, type BulkSettings, type StreamHandler, type Timers } from 
 import {
   FrameEncoder,
   bodyCostBytes,
+  clusterTag,
   decodeFrame,
   frameOverheadBytes,
-  protocolVersion,
+  noCluster,
   type BulkContent,
+  type Origin,
   type Unreadable,
 } from "./codec.ts";
 import type { OnProblem } from "./problem.ts";
+import { Reports } from "./reports.ts";
 import { announceSubject, bulkSubject, checkName, mailboxSubject, mailboxes } from "./subjects.ts";
 import type { BulkWriter, Mailbox, Transport, TransportStatistics } from "./transport.ts";
 import type { Wire } from "./wire.ts";
@@ -42,8 +45,9 @@ interface Outbox {
   bodies: Uint8Array[];
 }
 
-/** Of this many strangers the first message is reported; of more, none. */
-const reportedMax = 256;
+/** Formation and the meeting of two clusters are talked over before anybody belongs to one. */
+const isOpenToAll = (mailbox: Mailbox | "announce"): boolean =>
+  mailbox === "cluster" || mailbox === "announce";
 
 export class Endpoint implements Transport {
   readonly nodeId: string;
@@ -57,7 +61,8 @@ export class Endpoint implements Transport {
   #waitingBytes = 0;
   readonly #handlers = new Map<Mailbox | "announce", Handler>();
   readonly #listeners = new Set<(connected: boolean) => void>();
-  readonly #reported = new Set<string>();
+  readonly #reports: Reports;
+  #cluster = noCluster;
   #closed = false;
   #messagesSent = 0;
   #bytesSent = 0;
@@ -72,6 +77,7 @@ export class Endpoint implements Transport {
     this.nodeId = nodeId;
     this.#options = options;
     this.#encoder = new FrameEncoder(nodeId);
+    this.#reports = new Reports(options.onProblem);
     this.#announcements = { subject: announceSubject(cluster), bodies: [] };
     this.#streams = new BulkStreams({
       ...options.streams,
@@ -121,6 +127,15 @@ export class Endpoint implements Transport {
 
   announce(body: Uint8Array): void {
     this.#put(this.#announcements, body);
+  }
+
+  bind(clusterId: string): void {
+    const tag = clusterTag(clusterId);
+    if (this.#cluster !== noCluster && this.#cluster !== tag) {
+      throw new Error("the transport was bound to another cluster before");
+    }
+    this.#cluster = tag;
+    this.#encoder.bind(tag);
   }
 
   receive(mailbox: Mailbox, handler: Handler): void {
@@ -243,6 +258,7 @@ export class Endpoint implements Transport {
       this.#refuse(frame);
       return;
     }
+    if (!isOpenToAll(mailbox) && !this.#isOurs(frame, frame.bodies.length)) return;
     const { sender } = frame;
     for (const body of frame.bodies) {
       try {
@@ -258,7 +274,16 @@ export class Endpoint implements Transport {
     this.#count(bytes);
     const frame = decodeFrame(bytes);
     if (frame.kind === "unreadable" || frame.kind === "bodies") this.#refuse(frame);
-    else this.#streams.received(frame);
+    else if (this.#isOurs(frame, 1)) this.#streams.received(frame);
+  }
+
+  /** Node ids, and with them replica ids, may be the same in two clusters of one name. */
+  #isOurs({ sender, cluster }: Origin, bodies: number): boolean {
+    if (cluster === this.#cluster) return true;
+    this.#dropped += bodies;
+    // One that has just been founded may not be known to all of its nodes yet.
+    if (cluster !== noCluster && this.#cluster !== noCluster) this.#reports.foreign(sender);
+    return false;
   }
 
   #count(frame: Buffer): void {
@@ -266,19 +291,9 @@ export class Endpoint implements Transport {
     this.#bytesReceived += frame.length;
   }
 
-  #refuse(frame: Unreadable | { kind: string; sender: string }): void {
+  #refuse(frame: Unreadable | Origin): void {
     this.#dropped++;
-    const from = frame.sender ?? "an unknown sender";
-    const isStranger = "problem" in frame && frame.problem === "version";
-    const kind = isStranger ? "version" : "damaged";
-    const key = `${kind} ${from}`;
-    if (this.#reported.has(key) || this.#reported.size >= reportedMax) return;
-    this.#reported.add(key);
-    const message = isStranger
-      ? `${from} speaks protocol version ${frame.version}, this node ${protocolVersion}: ` +
-        "its messages are ignored"
-      : `${from} sent bytes that are no message: they are ignored`;
-    this.#options.onProblem({ kind, message, from });
+    this.#reports.unreadable(frame);
   }
 
   #handlerThrew(what: string, from: string, error: unknown): void {

@@ -14,6 +14,8 @@ export interface TransportProblem {
     | "version"
     /** Bytes that are no message; told once a sender. */
     | "damaged"
+    /** A node of another cluster of this name; told once a node. */
+    | "foreign"
     /** A handler threw. */
     | "handler";
   /** A whole sentence. */

@@ -22,6 +22,12 @@ export interface Transport {
   send(to: string, mailbox: Mailbox, body: Uint8Array): void;
   /** To every node of the cluster's name, this one excluded. */
   announce(body: Uint8Array): void;
+  /**
+   * This node belongs to this cluster, for good; throws when it was told of another one before. What is
+   * sent in any mailbox but "cluster", and all streams, then reach nodes of this cluster only, and
+   * nothing of that kind is heard from nodes of another one or of none, whatever they are called.
+   */
+  bind(clusterId: string): void;
   /** One handler a mailbox, called per body; `body` is valid for ever (no later reuse of its memory). */
   receive(mailbox: Mailbox, handler: (from: string, body: Buffer) => void): void;
   receiveAnnouncements(handler: (from: string, body: Buffer) => void): void;
@@ -62,7 +68,10 @@ export interface TransportStatistics {
   readonly bytesSent: number;
   readonly messagesReceived: number;
   readonly bytesReceived: number;
-  /** Bodies dropped: no connection, byte cap, or not readable (unknown version, damaged). */
+  /**
+   * Bodies dropped: no connection, byte cap, not readable (unknown version, damaged), or of another
+   * cluster.
+   */
   readonly dropped: number;
   readonly reconnects: number;
 }

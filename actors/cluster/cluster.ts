@@ -110,6 +110,7 @@ export class Cluster {
       onMet: (met) => this.#exchange.poke([met]),
       onFormed: (formed) => {
         this.#isFormed = true;
+        transport.bind(formed.clusterId);
         this.#settle.formed(formed);
       },
       onRefused: (reason) => this.#refused(reason),

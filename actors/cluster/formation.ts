@@ -118,6 +118,12 @@ export class FormationMachine {
     });
   }
 
+  /** Whether both this node and that one belong to clusters, and to different ones. */
+  isBeside({ formed }: Introduction): boolean {
+    const mine = this.#durable.formed;
+    return mine !== undefined && formed !== undefined && mine.clusterId !== formed.clusterId;
+  }
+
   /** A node of a formed cluster answered this node's introduction. */
   answered({ introduction, incarnation, refusal }: Answer, nowMs: number): FormationEffect[] {
     return this.#step(() => {
@@ -174,11 +180,10 @@ export class FormationMachine {
   }
 
   /** A node of a formed cluster heard an introduction. */
-  #answer({ info, formed }: Introduction): void {
-    const mine = this.#durable.formed;
-    if (mine === undefined) return;
+  #answer(introduction: Introduction): void {
+    const { info, formed } = introduction;
     const { nodeId } = info;
-    if (formed !== undefined && formed.clusterId !== mine.clusterId) {
+    if (formed !== undefined && this.isBeside(introduction)) {
       this.#effects.push({ type: "foreign", nodeId, clusterId: formed.clusterId });
       // It may not have heard of this one.
       this.#effects.push({ type: "answer", to: info, refusal: undefined });

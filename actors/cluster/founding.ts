@@ -106,8 +106,11 @@ export class Founding implements TurnTask {
     if (this.#onPhase === undefined) return;
     this.counters.introductionsReceived++;
     const { info, process, upForMs } = introduction;
-    if (info.nodeId === this.#ports.self().nodeId) this.#twin({ ...info, process, upForMs });
-    else this.#perform(this.#ports.machine.introduced(introduction, this.#nowMs()));
+    const { machine, self } = this.#ports;
+    // A node of another cluster may be called the same; it has as much right to live as this one.
+    if (info.nodeId !== self().nodeId || machine.isBeside(introduction)) {
+      this.#perform(machine.introduced(introduction, this.#nowMs()));
+    } else this.#twin({ ...info, process, upForMs });
   }
 
   answered(answer: Answer): void {

@@ -197,6 +197,10 @@ export class NetworkEnd implements Transport {
     this.#receivers.get(mailbox)?.(from, body);
   }
 
+  bind(): void {
+    // Nodes of other clusters do not come here.
+  }
+
   receive(mailbox: Mailbox, handler: Receiver): void {
     this.#receivers.set(mailbox, handler);
   }

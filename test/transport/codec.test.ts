@@ -7,8 +7,11 @@ import { expect, test } from "vitest";
 import {
   FrameEncoder,
   bodyCostBytes,
+  clusterTag,
   decodeFrame,
   frameOverheadBytes,
+  noCluster,
+  protocolVersion,
   streamIdCount,
   type BulkContent,
 } from "../../transport/codec.ts";
@@ -41,8 +44,9 @@ test("bodies come out as they went in, any slice of the list", () => {
     fc.property(names, lists, fc.nat(), fc.nat(), (sender, list, x, y) => {
       const [from = 0, to = 0] = [x % list.length, y % (list.length + 1)].toSorted((a, b) => a - b);
       const frame = new FrameEncoder(sender).bodies(list, from, to);
-      expect(decodeFrame(frame)).toEqual({ kind: "bodies", sender, bodies: list.slice(from, to) });
-      const cost = list.slice(from, to).reduce((sum, body) => sum + bodyCostBytes(body), 0);
+      const bodies = list.slice(from, to);
+      expect(decodeFrame(frame)).toEqual({ kind: "bodies", sender, cluster: noCluster, bodies });
+      const cost = bodies.reduce((sum, body) => sum + bodyCostBytes(body), 0);
       expect(frame.length).toBe(new FrameEncoder(sender).emptyBytes + cost);
     }),
   );
@@ -50,10 +54,17 @@ test("bodies come out as they went in, any slice of the list", () => {
 
 test("what is said about a stream comes out as it went in", () => {
   fc.assert(
-    fc.property(names, contents, (sender, content) => {
-      expect(decodeFrame(new FrameEncoder(sender).bulk(content))).toEqual({ ...content, sender });
+    fc.property(names, contents, fc.nat(2 ** 48 - 1), (sender, content, cluster) => {
+      const encoder = new FrameEncoder(sender);
+      encoder.bind(cluster);
+      expect(decodeFrame(encoder.bulk(content))).toEqual({ ...content, sender, cluster });
     }),
   );
+});
+
+test("the tags of clusters differ from each other and from that of none", () => {
+  const tags = Array.from({ length: 1000 }, (_, index) => clusterTag(`cluster ${index}`));
+  expect(new Set([...tags, noCluster]).size).toBe(1001);
 });
 
 test("no message is longer than its content and the overhead", () => {
@@ -79,7 +90,7 @@ test("random bytes are told from messages, and never throw", () => {
   );
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (array) => {
-      expect(decodeFrame(Buffer.from([1, 1, 97, ...array])).kind).toBe("unreadable");
+      expect(decodeFrame(Buffer.from([protocolVersion, 1, 97, ...array])).kind).toBe("unreadable");
     }),
   );
 });
@@ -103,7 +114,8 @@ test("a message with one changed, missing or added byte is never taken for one",
 
 test("another version is told as such, with its sender", () => {
   fc.assert(
-    fc.property(frames, fc.integer({ min: 2, max: 255 }), (frame, version) => {
+    fc.property(frames, fc.nat(255), (frame, version) => {
+      fc.pre(version !== protocolVersion);
       frame[0] = version;
       const told = decodeFrame(frame);
       expect(told).toMatchObject({ kind: "unreadable", problem: "version", version });

@@ -6,13 +6,16 @@ import { describe, expect, test } from "vitest";
 
 import { FrameEncoder } from "../../transport/codec.ts";
 import { mailboxes } from "../../transport/subjects.ts";
+import type { Transport } from "../../transport/transport.ts";
 import { streamTests } from "./stream-contract.ts";
-import { Stage, bulkOf, clusterName, collect, subjectOf, until, type World } from "./world.ts";
+import { Stage, bulkOf, clusterName, collect, readAll, subjectOf, until } from "./world.ts";
+import type { World } from "./world.ts";
 
 export function describeTransport(name: string, createWorld: () => Promise<World>): void {
   describe(name, () => {
     const stage = new Stage(createWorld);
     messages(stage);
+    foreigners(stage);
     strangers(stage);
     streamTests(stage);
   });
@@ -141,6 +144,79 @@ function messages(stage: Stage): void {
     expect(a.connected).toBe(false);
     a.send("b", "raft", Buffer.from("too late"));
     expect(a.statistics().dropped).toBe(1);
+  });
+}
+
+function foreigners(stage: Stage): void {
+  /** Nodes a and b of two clusters of one name, so on the same subjects. */
+  const four = async (): Promise<[Transport, Transport, Transport, Transport]> => {
+    const [one, two] = [await stage.pair(), await stage.pair()];
+    for (const transport of one) transport.bind("one");
+    for (const transport of two) transport.bind("two");
+    return [...one, ...two];
+  };
+
+  test.each(mailboxes.filter((mailbox) => mailbox !== "cluster"))(
+    "%s is not heard by a node of another cluster with the same name and id, and that is told once",
+    async (mailbox) => {
+      const [a, b, , foreign] = await four();
+      const [received, astray] = [collect(b, mailbox), collect(foreign, mailbox)];
+      for (let sent = 1; sent <= 2; sent++) {
+        a.send("b", mailbox, Buffer.from("1"));
+        a.send("b", mailbox, Buffer.from("2"));
+        await until(() => received.length === 2 * sent);
+        await until(() => foreign.statistics().dropped === 2 * sent);
+      }
+      expect(astray).toEqual([]);
+      expect(b.statistics().dropped).toBe(0);
+      expect(stage.problems).toMatchObject([{ kind: "foreign", from: "a" }]);
+      expect(stage.problems[0]?.message).toContain("another cluster of this name");
+    },
+  );
+
+  test("a stream is neither read nor ended by nodes of another cluster", async () => {
+    const [a, b, foreignA, foreignB] = await four();
+    const opened: string[] = [];
+    foreignB.receiveStreams(() => opened.push("astray"));
+    b.receiveStreams((_, __, reader) => {
+      opened.push("here");
+      void readAll(reader).then(() => reader.accept());
+    });
+    const writer = a.openStream("b", Buffer.from("h"));
+    await writer.write(Buffer.from("1"));
+    await writer.end();
+    await until(() => foreignB.statistics().dropped >= 3 && foreignA.statistics().dropped >= 2);
+    expect(opened).toEqual(["here"]);
+  });
+
+  test("founding and announcements are heard across clusters, and by nodes of none", async () => {
+    const [a, b, , foreign] = await four();
+    const unbound = await stage.open("b");
+    const heard = [b, foreign, unbound].map((transport) => {
+      const received = collect(transport, "cluster");
+      transport.receiveAnnouncements((_, body) => received.push(body.toString()));
+      return received;
+    });
+    a.send("b", "cluster", Buffer.from("1"));
+    await until(() => heard.every((received) => received.length === 1));
+    a.announce(Buffer.from("2"));
+    await until(() => heard.every((received) => received.length === 2));
+    expect(stage.problems).toEqual([]);
+  });
+
+  test("before a node knows its cluster it hears none of another's, and nobody is blamed", async () => {
+    const [a, b] = await stage.pair();
+    const received = collect(b, "raft");
+    a.bind("one");
+    a.send("b", "raft", Buffer.from("early"));
+    await until(() => b.statistics().dropped === 1);
+    b.bind("one");
+    b.bind("one");
+    a.send("b", "raft", Buffer.from("now"));
+    await until(() => received.length === 1);
+    expect(received).toEqual(["a:now"]);
+    expect(stage.problems).toEqual([]);
+    expect(() => b.bind("two")).toThrow("another cluster");
   });
 }
 

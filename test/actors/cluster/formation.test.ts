@@ -43,6 +43,7 @@ describe("a cluster forms", () => {
       undefined,
     ]);
     expect(await nodes[0]?.cluster.whenFormed()).toEqual(formed);
+    expect(nodes.map(({ endpoint }) => endpoint.bound)).toEqual(nodes.map(() => formed?.clusterId));
   });
 
   test("by name, at once, and never with a node that is not named", async () => {

@@ -175,6 +175,20 @@ describe("after it is formed", () => {
 });
 
 describe("the same node id twice", () => {
+  test("in two clusters of one name: both say so at once, and both live", async () => {
+    const world = new World();
+    const one = world.start(emptyDisk("a", "one disk"), { kind: "alone" });
+    const two = world.start(emptyDisk("a", "another disk"), { kind: "alone" });
+    await world.pass(50);
+    expect([complaints(one), complaints(two)]).toEqual([1, 1]);
+    await world.pass(10_000);
+    expect([one.fatal, two.fatal]).toEqual([[], []]);
+    expect(one.endpoint.bound).toBe(one.cluster.formed?.clusterId);
+    expect(two.endpoint.bound).toBe(two.cluster.formed?.clusterId);
+    expect(one.endpoint.bound).not.toBe(two.endpoint.bound);
+    expect(one.cluster.nodes.others()).toEqual([]);
+  });
+
   test("two disks: the younger process ends, the cluster goes on", async () => {
     const world = new World();
     const old = world.start(emptyDisk("a", "one disk"), naming("a", "b"));

@@ -54,6 +54,8 @@ class Endpoint implements Transport {
   readonly handlers = new Map<string, Handler>();
   readonly #listeners = new Set<(connected: boolean) => void>();
   connected = true;
+  /** The cluster it was bound to. */
+  bound: string | undefined;
 
   constructor(world: World, process: Process) {
     this.#world = world;
@@ -71,6 +73,10 @@ class Endpoint implements Transport {
     for (const other of this.#world.processes) {
       if (other !== this.#process) this.#carry(other, "announce", Buffer.from(body));
     }
+  }
+
+  bind(clusterId: string): void {
+    this.bound = clusterId;
   }
 
   receive(mailbox: string, handler: Handler): void {
