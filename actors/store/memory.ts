@@ -25,7 +25,7 @@ export class RegionMemory implements RecordSource {
   #pending: CachedRecord[] = [];
   #pendingIndexes: number[] = [];
   #pendingHead = 0;
-  readonly #chunks = new Overlay<Buffer>();
+  readonly #chunks = new Overlay<Buffer | null>();
   /** Which fetch may cache a record; a write of it or any flush voids that (`safety.md` 22). */
   readonly #tickets = new Map<string, Fetch>();
   /** Slots that the applied state has left and the sweeper has not cleared. */

@@ -42,21 +42,20 @@ export class Batch {
   readonly state: RegionState;
 
   #records: Array<WrittenMap<string, KeyRecord | null> | undefined> = [];
-  #chunks = new Map<number, WrittenMap<number, Buffer>>();
+  #chunks = new Map<number, WrittenMap<number, Buffer | null>>();
   /** Slots whose earlier content a flush of this batch hides. */
   #emptied = new Set<number>();
   #allEmptied = false;
   /** Slots a flush of this batch left: what they held is not cleared yet, whatever the store says. */
   readonly #left = new Set<number>();
   #undoRecords: Undo<string, KeyRecord | null>[] = [];
-  #undoChunks: Undo<number, Buffer>[] = [];
+  #undoChunks: Undo<number, Buffer | null>[] = [];
   #undoRare: (() => void)[] = [];
   #mark = { effects: 0, bytes: 0, nextOid: 0, stateChanged: false, counts: [] as number[] };
   /** Strings the command since the mark allocated, with the chunks it put into them. */
   #fresh = new Map<number, StagedString>();
   #staged: StagedWrite | undefined;
   #stagedUsed = new Set<number>();
-  #stagedPut = new Set<Buffer>();
 
   constructor(state: RegionState) {
     this.state = { ...state, counts: [...state.counts], slots: [...state.slots] };
@@ -79,7 +78,6 @@ export class Batch {
     if (this.#fresh.size > 0) this.#fresh = new Map();
     this.#staged = staged;
     if (this.#stagedUsed.size > 0) this.#stagedUsed = new Set();
-    if (this.#stagedPut.size > 0) this.#stagedPut = new Set();
     this.commandBytes = 0;
     this.commandMetaBytes = 0;
     this.hidExpired = false;
@@ -119,10 +117,10 @@ export class Batch {
     return this.#left;
   }
 
-  /** Visits the records (null = removed) and chunks this batch leaves, for the region's overlay. */
+  /** Visits the records and chunks this batch leaves (null = removed), for the region's overlay. */
   visit(
     onRecord: (slot: number, name: string, record: KeyRecord | null) => void,
-    onChunk: (oid: number, chunkNo: number, bytes: Buffer) => void,
+    onChunk: (oid: number, chunkNo: number, bytes: Buffer | null) => void,
   ): void {
     for (let slot = 0; slot < this.#records.length; slot += 1) {
       for (const [name, { value }] of this.#records[slot] ?? []) onRecord(slot, name, value);
@@ -157,9 +155,8 @@ export class Batch {
     }
     const before = map.get(chunkNo);
     this.#undoChunks.push({ map, key: chunkNo, before });
-    const already = this.#stagedString(oid)?.chunks.get(chunkNo);
-    if (already !== undefined && sameBytes(already.bytes, bytes)) {
-      this.#stagedPut.add(already.key);
+    if (this.#stagedUsed.has(oid)) {
+      // Only what the command leaves in the end tells whether it is what was staged: `finishStaged`.
       map.set(chunkNo, { value: bytes, at: -1 });
       return;
     }
@@ -254,23 +251,33 @@ export class Batch {
     return new StagedWrite(strings);
   }
 
-  /** After the second run: removes what was staged for a write that came out differently. */
+  /**
+   * After the second run: effects for what differs from what was staged. Not earlier: the run may put
+   * a chunk more than once, and what it put first must not become an effect of its own.
+   */
   finishStaged(): void {
-    for (const { position, oid, chunks } of this.#staged?.strings ?? []) {
-      if (!this.#stagedUsed.has(oid)) {
-        this.drop(position, oid);
-        continue;
-      }
-      for (const [chunkNo, { key }] of chunks) {
-        const written = this.#chunks.get(oid)?.has(chunkNo) ?? false;
-        if (!this.#stagedPut.has(key) && !written) this.del(key);
-      }
+    for (const string of this.#staged?.strings ?? []) {
+      if (this.#stagedUsed.has(string.oid)) this.#correctStaged(string);
+      else this.drop(string.position, string.oid);
     }
   }
 
-  #stagedString(oid: number): StagedString | undefined {
-    if (this.#staged === undefined || !this.#stagedUsed.has(oid)) return undefined;
-    return this.#staged.strings.find((string) => string.oid === oid);
+  #correctStaged({ position, oid, chunks }: StagedString): void {
+    const map: WrittenMap<number, Buffer | null> = this.#chunks.get(oid) ?? new Map();
+    this.#chunks.set(oid, map);
+    for (const [chunkNo, before] of map) {
+      const { value } = before;
+      const already = chunks.get(chunkNo);
+      if (value === null || (already !== undefined && sameBytes(already.bytes, value))) continue;
+      this.#undoChunks.push({ map, key: chunkNo, before });
+      map.set(chunkNo, { value, at: this.#put(-1, chunkKey(position, oid, chunkNo), value) });
+    }
+    for (const [chunkNo, { key }] of chunks) {
+      if (map.has(chunkNo)) continue;
+      this.#undoChunks.push({ map, key: chunkNo, before: undefined });
+      map.set(chunkNo, { value: null, at: -1 });
+      this.del(key);
+    }
   }
 
   /** Adds a put, or replaces the one this same command made before at `at`. */

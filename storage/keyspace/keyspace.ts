@@ -177,7 +177,7 @@ export class Keyspace implements ChunkStore {
   /** What the region's overlay takes over when the entry is appended; null = removed. */
   visit(
     onRecord: (slot: number, name: string, record: KeyRecord | null) => void,
-    onChunk: (oid: number, chunkNo: number, bytes: Buffer) => void,
+    onChunk: (oid: number, chunkNo: number, bytes: Buffer | null) => void,
   ): void {
     this.#batch.visit(onRecord, onChunk);
   }

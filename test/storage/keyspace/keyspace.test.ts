@@ -284,6 +284,48 @@ describe("keyspace", () => {
     expect(value.equals(bytesOf(30_000, 9))).toBe(true);
   });
 
+  test("stages a chunk that one command puts twice as it is in the end", () => {
+    const region = new MemoryRegion();
+    const [name] = keys as [Buffer];
+    const patches = [
+      [600_000, "z"],
+      [599_999, "y"],
+    ] as const;
+    const body = (view: KeyspaceView): void => {
+      for (const [at, letter] of patches) {
+        view.patchString(name, view.find(name), at, Buffer.from(letter));
+      }
+    };
+    region.cap = 1000;
+    region.run(start, 0, body);
+    expect(region.staged).toBe(1);
+    expect(region.effects.map(({ type }) => type)).toEqual(["put"]);
+    const value = region.run(start, 0, (view) =>
+      view.readString(name, view.find(name)!, 599_998, 600_001),
+    );
+    expect(value.toString()).toBe("\0yz");
+  });
+
+  test("shows nothing of a staged chunk that the command did not put again", () => {
+    const region = new MemoryRegion();
+    const [name] = keys as [Buffer];
+    const value = bytesOf(60_000, 1);
+    const keyspace = region.keyspace(start);
+    region.attempt(keyspace, 0, (view) => view.setString(name, value, { expireAtMs: 0 }));
+    const staged = keyspace.stage();
+    for (const fragment of staged.fragments(10_000)) region.apply(fragment);
+    region.state = keyspace.changedState()!;
+    const again = region.keyspace(start);
+    const sparse = Buffer.concat([Buffer.alloc(40_960), value.subarray(40_960)]);
+    region.attempt(again, 0, (view) => view.setString(name, sparse, { expireAtMs: 0 }), staged);
+    again.finishStaged();
+    // The next command of the same batch: the engine still holds what was staged.
+    const read = region.attempt(again, 0, (view) =>
+      view.readString(name, view.find(name)!, 0, sparse.length),
+    );
+    expect(read.equals(sparse)).toBe(true);
+  });
+
   test("does not go back to a slot that the same batch has left", () => {
     const region = new MemoryRegion();
     const keyspace = region.keyspace(start);
