@@ -1,6 +1,7 @@
 // Which proposal a node that is bound to nothing agrees to: one that others have agreed to already, or
 // one of its own, which only the lowest of a set makes and only when all of it hear each other. Every
-// pledge binds for ever, so a choice that cannot come true is worse than none.
+// pledge binds for ever, so a choice that cannot come true is worse than none; one that may come true
+// beside another is worse still, for it would be a second cluster of the name.
 
 import type { FreeNode, Heard } from "./heard.ts";
 import { accepts, byNodeId, createProposal, type ClusterShape } from "./proposals.ts";
@@ -40,18 +41,25 @@ export class Choice {
     const offers = this.#heard.offers(self, nowMs).filter((offer) => {
       const ids = offer.members.map(({ nodeId }) => nodeId);
       const broken = [...this.#heard.elsewhere(offer), ...this.#heard.wiped(offer)];
-      return broken.length === 0 && accepts(formation, ids);
+      const isAlone = this.#heard.rivals(offer.members).length === 0;
+      return broken.length === 0 && isAlone && accepts(formation, ids);
     });
     // Everybody who hears the same offers takes the same one.
     return offers.toSorted((a, b) => (a.clusterId < b.clusterId ? -1 : 1))[0];
   }
 
-  /** What the lowest of a set proposes when all of it hear each other and nobody is bound. */
+  /**
+   * What the lowest of a set proposes when all of it hear each other, nobody is bound, and nobody else
+   * is known to found a cluster.
+   */
   #propose(nowMs: number): Proposal | undefined {
     const { self, formation, shape, random } = this.#founder;
     const members = this.#set(nowMs);
     const ids = members.map(({ nodeId }) => nodeId);
-    const isMine = ids[0] === self.nodeId && this.#heard.isMutual(ids, self.nodeId);
+    const isMine =
+      ids[0] === self.nodeId &&
+      this.#heard.isMutual(ids, self.nodeId) &&
+      this.#heard.rivals(members).length === 0;
     const key = isMine ? members.map((each) => `${each.nodeId} ${each.incarnation}`).join() : "";
     if (key !== this.#candidate.key) this.#candidate = { key, sinceMs: nowMs };
     const waitMs = formation.kind === "expect" && formation.count > 1 ? settleMs : 0;

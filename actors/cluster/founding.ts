@@ -97,7 +97,7 @@ export class Founding implements TurnTask {
   /** Undefined when the node belongs to a cluster; else a sentence. */
   waitingFor(): string | undefined {
     const { machine, formation, self, transport } = this.#ports;
-    const waiting = describeWaiting(machine, formation, self().nodeId, this.#nowMs());
+    const waiting = describeWaiting(machine, formation, self(), this.#nowMs());
     if (waiting === undefined || transport.connected) return waiting;
     return `no connection to other nodes; ${waiting}`;
   }

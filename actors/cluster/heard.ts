@@ -94,6 +94,20 @@ export class Heard {
     });
   }
 
+  /**
+   * Proposals that others have agreed to, that may still be formed, and that would be formed beside one
+   * of these members: a member of both could agree to one only.
+   */
+  rivals(members: readonly Member[]): Proposal[] {
+    return this.#all().flatMap(({ pledge }) => {
+      if (pledge === undefined || this.elsewhere(pledge).length > 0) return [];
+      const isBeside = members.every(
+        ({ nodeId, incarnation }) => incarnationIn(pledge, nodeId) !== incarnation,
+      );
+      return isBeside ? [pledge] : [];
+    });
+  }
+
   /** Members heard last with another disk than the one that is asked to agree. */
   wiped({ members }: Proposal): string[] {
     return members.flatMap(({ nodeId, incarnation }) => {

@@ -3,32 +3,40 @@
 
 import type { FormationMachine } from "./formation.ts";
 import { shortId } from "./proposals.ts";
-import type { Formation, Proposal } from "./protocol.ts";
+import type { Formation, Member, Proposal } from "./protocol.ts";
 
 /** Undefined when it waits for nothing: the node belongs to a cluster. */
 export function describeWaiting(
   machine: FormationMachine,
   formation: Formation,
-  selfId: string,
+  self: Member,
   nowMs: number,
 ): string | undefined {
   const { phase, pledge, joining, refusal } = machine;
   if (phase === "formed") return undefined;
   if (phase === "refused") return refusal;
-  if (phase === "unformed") return describeSearch(machine, formation, selfId, nowMs);
-  if (phase === "pledged" && pledge !== undefined) return describePledge(machine, pledge, selfId);
+  if (phase === "unformed") return describeSearch(machine, formation, self, nowMs);
+  if (phase === "pledged" && pledge !== undefined) {
+    return describePledge(machine, pledge, self.nodeId);
+  }
   if (joining !== undefined) return `joining cluster ${shortId(joining.clusterId)}`;
   return "writing down what it belongs to";
 }
 
 function describeSearch(
-  { heard }: FormationMachine,
+  machine: FormationMachine,
   formation: Formation,
-  selfId: string,
+  self: Member,
   nowMs: number,
 ): string {
+  const { heard } = machine;
+  const selfId = self.nodeId;
   const others = heard.lately(nowMs);
   if (heard.clusters().size > 0) return "waiting for an answer of the cluster of this name";
+  const [founded] = heard.rivals([self]);
+  if (founded !== undefined) {
+    return `${describePledge(machine, founded, selfId)}; this node would join it`;
+  }
   if (formation.kind === "named") {
     if (formation.nodeIds.length === 0) {
       return "waiting for a cluster of this name to join; this node was not told to found one";

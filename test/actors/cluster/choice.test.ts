@@ -30,14 +30,14 @@ function machine(nodeId: string, formation: Formation, pledge?: Proposal): Forma
   });
 }
 
-/** A node that hears all of a to e. */
+/** A node that hears all of a to f. */
 function introduction(nodeId: string, more: Partial<Introduction> = {}): Introduction {
   return {
     info: { ...disk(nodeId), epoch: 1, respAddress: "", httpAddress: "" },
     process: 1,
     upForMs: 0,
     formation: expecting,
-    hears: ["a", "b", "c", "d", "e"],
+    hears: ["a", "b", "c", "d", "e", "f"],
     pledge: undefined,
     formed: undefined,
     ...more,
@@ -84,6 +84,30 @@ describe("a proposal of its own", () => {
     expect(writes(a.tick(8600))).toEqual([["a", "b", "e"]]);
   });
 
+  test("is not made beside one that may come true, however old, and names none of the set", () => {
+    const d = machine("d", expecting);
+    const rival = proposal("x", "a", "b", "c");
+    d.introduced(introduction("a", { pledge: rival }), 0);
+    for (const nowMs of [0, 4000, 8000]) {
+      d.introduced(introduction("e"), nowMs);
+      d.introduced(introduction("f"), nowMs);
+      expect(writes(d.tick(nowMs + 600))).toEqual([]);
+    }
+    // A member that has agreed to something else never agrees to it.
+    d.introduced(introduction("c", { pledge: proposal("y", "c", "e", "g") }), 8700);
+    expect(writes(d.tick(8800))).toEqual([]);
+    expect(writes(d.tick(9400))).toEqual([["d", "e", "f"]]);
+  });
+
+  test("is not made beside one of a former disk of this node's", () => {
+    const a = machine("a", expecting);
+    const former = { nodeId: "a", incarnation: "former disk" };
+    const pledge = { ...proposal("x", "x", "y"), members: [former, disk("x"), disk("y")] };
+    a.introduced(introduction("x", { pledge }), 0);
+    for (const id of ["b", "c"]) a.introduced(introduction(id), 0);
+    expect(writes(a.tick(1000))).toEqual([]);
+  });
+
   test("is not made beside a cluster that exists, answered or not", () => {
     const a = machine("a", expecting);
     for (const id of ["b", "c"]) a.introduced(introduction(id), 0);
@@ -116,6 +140,17 @@ describe("a proposal of others", () => {
     const wiped = { ...introduction("b").info, incarnation: "new disk" };
     other.introduced(introduction("b", { info: wiped }), 0);
     expect(writes(other.introduced(introduction("a", { pledge: offer }), 1))).toEqual([]);
+  });
+
+  test("is not agreed to beside another one that may come true", () => {
+    const f = machine("f", expecting);
+    f.introduced(introduction("a", { pledge: proposal("x", "a", "b", "c") }), 0);
+    const offer = proposal("y", "d", "e", "f");
+    expect(writes(f.introduced(introduction("d", { pledge: offer }), 1))).toEqual([]);
+    f.introduced(introduction("b", { pledge: proposal("z", "b", "c", "g") }), 2);
+    expect(writes(f.tick(3))).toEqual([]);
+    const late = introduction("c", { pledge: proposal("w", "c", "d", "g") });
+    expect(writes(f.introduced(late, 4))).toEqual([["d", "e", "f"]]);
   });
 
   test("that names this node's former disk is not for it", () => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { Formation, Proposal } from "../../../actors/cluster/protocol.ts";
 import { dice, emptyDisk, World, type Disk, type Process } from "./world.ts";
 
-const ids = (count: number): string[] => ["a", "b", "c", "d", "e"].slice(0, count);
+const ids = (count: number): string[] => ["a", "b", "c", "d", "e", "f"].slice(0, count);
 const disks = (count: number): Disk[] => ids(count).map((id) => emptyDisk(id, `${id}-first-disk`));
 const expecting = (count: number): Formation => ({ kind: "expect", count });
 const naming = (...nodeIds: string[]): Formation => ({ kind: "named", nodeIds });
@@ -163,6 +163,30 @@ describe("faults", () => {
 
   test("of every kind leave one cluster: 5 nodes, by name", async () => {
     for (let seed = 101; seed <= 125; seed++) await faultyHistory(seed, 5, naming(...ids(5)));
+  });
+
+  test("twice the expected nodes: three wait for a founder that has pledged and died", async () => {
+    const world = new World();
+    world.writes = () => ({ durableMs: 3, toldMs: 20 });
+    const all = disks(6);
+    const nodes = all.map((disk) => world.start(disk, expecting(3)));
+    while (all[2]?.record.pledge === undefined) await world.pass(1, 1);
+    nodes[2]?.crash();
+    await world.pass(20_000, 20);
+    const waiting = "waiting for c to agree to a cluster of a, b, c";
+    expect(nodes.map(({ cluster }) => cluster.waitingFor())).toMatchObject({
+      0: waiting,
+      1: waiting,
+      3: `${waiting}; this node would join it`,
+      5: `${waiting}; this node would join it`,
+    });
+    const again = world.start(all[2], expecting(3));
+    await world.pass(3000);
+    expect(written(all).clusters).toHaveLength(1);
+    const running = [...nodes.toSpliced(2, 1), again];
+    expect(new Set(formedBy(running).map((each) => each?.clusterId)).size).toBe(1);
+    expect(formedBy(running)).not.toContain(undefined);
+    expect(written(all).pledges.map((each) => each.length)).toEqual([1, 1, 1, 0, 0, 0]);
   });
 
   test("five nodes of which three are expected never found two clusters", async () => {
