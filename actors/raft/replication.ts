@@ -10,7 +10,7 @@ import type { RaftState } from "./state.ts";
 type AppendReply = Extract<RaftMessage, { type: "append.reply" }>;
 type SnapshotSent = Extract<RaftEvent, { type: "raft.snapshotSent" }>;
 
-/** Bytes of one append's entries, above which the next entry goes into another; one entry always fits. */
+/** Bytes of one append's entries; one that is longer goes alone. */
 export const appendBytesMax = 256 * 1024;
 /** Bytes of entries on their way to one peer. */
 export const windowBytes = 4 * 1024 * 1024;
@@ -67,9 +67,11 @@ function sendNext(
   // To a peer that nobody has heard for long a probe goes without its entries.
   const isSilent = progress.mode === "probe" && nowMs - progress.heardAtMs > silentRetryMs;
   const end = isSilent ? prevIndex : log.lastIndex;
-  while (last < end && bytes < appendBytesMax) {
+  while (last < end) {
+    const more = log.bytesBetween(last, last + 1) + entryOverheadBytes;
+    if (last > prevIndex && bytes + more > appendBytesMax) break;
     last++;
-    bytes += log.bytesBetween(last - 1, last) + entryOverheadBytes;
+    bytes += more;
     if (progress.mode === "probe" && last === progress.next) break;
   }
   progress.sentAtMs = nowMs;

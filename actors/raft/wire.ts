@@ -43,7 +43,7 @@ export class WireError extends Error {
 /** One body for all of them, in order. */
 export function encodeMessages(messages: readonly RegionMessage[]): Buffer {
   let size = 1;
-  for (const { message } of messages) size += sizeOf(message);
+  for (const { message } of messages) size += encodedBytes(message);
   const body = Buffer.allocUnsafe(size);
   body[0] = version;
   let at = 1;
@@ -51,7 +51,8 @@ export function encodeMessages(messages: readonly RegionMessage[]): Buffer {
   return body;
 }
 
-function sizeOf(message: RaftMessage): number {
+/** What a message adds to a body. */
+export function encodedBytes(message: RaftMessage): number {
   let size = headBytes + bodyBytes[message.type];
   if (message.type !== "append.request") return size;
   for (const { payload } of message.entries) size += entryHeadBytes + payload.length;

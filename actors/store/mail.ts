@@ -4,7 +4,7 @@
 
 import type { Transport } from "../../transport/transport.ts";
 import type { RaftMessage } from "../raft/protocol.ts";
-import { encodeMessages } from "../raft/wire.ts";
+import { encodedBytes, encodeMessages } from "../raft/wire.ts";
 import type { Turn, TurnTask } from "../system/turn.ts";
 
 /** A message of one region. */
@@ -13,7 +13,10 @@ export interface RegionMessage {
   readonly message: RaftMessage;
 }
 
-/** Entries of this many bytes go together; a body is far below what any transport takes. */
+/**
+ * A body has at most this many bytes, or one message: that has one entry of up to 512 KiB, or several
+ * that are not more than this together. Both are far below what any transport takes.
+ */
 const bodySoftBytes = 256 * 1024;
 
 export class RaftMail implements TurnTask {
@@ -41,17 +44,16 @@ export class RaftMail implements TurnTask {
     for (const [nodeId, list] of this.#outgoing) {
       let bytes = 0;
       let from = 0;
-      for (let at = 0; at < list.length; at++) {
-        const message = list[at]?.message;
-        if (message?.type !== "append.request") continue;
-        for (const { payload } of message.entries) bytes += payload.length;
-        if (bytes < bodySoftBytes) continue;
-        this.#transport.send(nodeId, "raft", encodeMessages(list.slice(from, at + 1)));
-        from = at + 1;
-        bytes = 0;
+      for (const [at, { message }] of list.entries()) {
+        const more = encodedBytes(message);
+        if (bytes + more > bodySoftBytes && at > from) {
+          this.#transport.send(nodeId, "raft", encodeMessages(list.slice(from, at)));
+          from = at;
+          bytes = 0;
+        }
+        bytes += more;
       }
-      const rest = from === 0 ? list : list.slice(from);
-      if (rest.length > 0) this.#transport.send(nodeId, "raft", encodeMessages(rest));
+      this.#transport.send(nodeId, "raft", encodeMessages(from === 0 ? list : list.slice(from)));
     }
     this.#outgoing.clear();
   }

@@ -127,7 +127,7 @@ describe("streaming", () => {
 
   test("one append holds no more than its share, entries counted with their heads", () => {
     const state = lead();
-    const half = appendBytesMax / 2;
+    const half = appendBytesMax / 2 - 16;
     for (let i = 0; i < 4; i++) proposeBytes(state, half);
     muchLater(state);
     const streams = streamed(receive(state, matched(state, 2)), 2);
@@ -138,6 +138,18 @@ describe("streaming", () => {
       2,
     );
     expect(small.length).toBeGreaterThan(1);
+  });
+
+  test("a long entry goes alone, so that no append is longer than it", () => {
+    const state = lead();
+    const payloads = [1, 1, 512 * 1024, 1].map((bytes) => Buffer.alloc(bytes));
+    const effects = step(state, { type: "raft.propose", payloads, nowMs: later(state) });
+    const streams = streamed(effects, 2);
+    expect(streams.map(({ first, last }) => [first, last])).toEqual([
+      [2, 3],
+      [4, 4],
+      [5, 5],
+    ]);
   });
 
   test("no more than a window is on its way, and an answer opens it again", () => {
