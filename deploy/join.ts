@@ -75,9 +75,16 @@ function seedIn(path: string): string {
   return seed;
 }
 
+/** What does not pass by itself, or should not be. */
+const errors: ReadonlySet<TransportProblem["kind"]> = new Set([
+  "handler",
+  "damaged",
+  "foreign",
+  "tooLong",
+]);
+
 function logProblem(log: Log, { kind, message, from, error }: TransportProblem): void {
-  const level =
-    kind === "handler" || kind === "damaged" || kind === "foreign" ? "error" : "warning";
+  const level = errors.has(kind) ? "error" : "warning";
   log[level](message, {
     ...(from !== undefined && { from }),
     ...(error !== undefined && { error }),

@@ -186,7 +186,12 @@ export class Endpoint implements Transport {
   }
 
   #put(box: Outbox, body: Uint8Array): void {
-    this.#checkLength(body);
+    if (body.length > this.maxBodyBytes) {
+      // Whoever sends it can do nothing, and its process has work that has nothing to do with it.
+      this.#dropped++;
+      this.#reports.tooLong(box.subject, body.length, this.maxBodyBytes);
+      return;
+    }
     const { messages, outboundCapBytes, schedule } = this.#options;
     const waitingBytes = this.#waitingBytes + bodyCostBytes(body);
     if (!this.connected || waitingBytes + messages.pendingBytes > outboundCapBytes) {

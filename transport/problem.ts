@@ -14,6 +14,8 @@ export interface TransportProblem {
     | "version"
     /** Bytes that are no message; told once a sender. */
     | "damaged"
+    /** A body of this node's own is longer than a message may be; told once a subject. */
+    | "tooLong"
     /** A node of another cluster of this name; told once a node. */
     | "foreign"
     /** A handler threw. */

@@ -35,10 +35,20 @@ export class Reports {
     this.#report("foreign", from, message);
   }
 
+  /** A body of this node's own that no message can hold. */
+  tooLong(subject: string, bytes: number, bytesMax: number): void {
+    if (!this.#isNew(`tooLong ${subject}`)) return;
+    const message = `a body of ${bytes} bytes for ${subject} is dropped: ${bytesMax} at most`;
+    this.#onProblem({ kind: "tooLong", message });
+  }
+
   #report(kind: TransportProblem["kind"], from: string, message: string): void {
-    const key = `${kind} ${from}`;
-    if (this.#reported.has(key) || this.#reported.size >= reportedMax) return;
+    if (this.#isNew(`${kind} ${from}`)) this.#onProblem({ kind, message, from });
+  }
+
+  #isNew(key: string): boolean {
+    if (this.#reported.has(key) || this.#reported.size >= reportedMax) return false;
     this.#reported.add(key);
-    this.#onProblem({ kind, message, from });
+    return true;
   }
 }

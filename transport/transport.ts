@@ -12,7 +12,10 @@ export type Mailbox = "cluster" | "raft" | "store" | "gateway" | "pd";
 export interface Transport {
   /** Who this end is: [A-Za-z0-9_-]{1,64}. */
   readonly nodeId: string;
-  /** The longest body `send` and `announce` take, bytes; at least 640 KiB. A longer one throws RangeError. */
+  /**
+   * The longest body, chunk and header, bytes; at least 640 KiB. A longer body is a bug of its sender's
+   * and dropped like any lost message (counted, and reported); streams answer with a RangeError.
+   */
   readonly maxBodyBytes: number;
   /**
    * Queues a body. All bodies of one turn for one node and mailbox leave together at the turn's end,
@@ -69,7 +72,7 @@ export interface TransportStatistics {
   readonly messagesReceived: number;
   readonly bytesReceived: number;
   /**
-   * Bodies dropped: no connection, byte cap, not readable (unknown version, damaged), or of another
+   * Bodies dropped: too long, no connection, byte cap, not readable (unknown version, damaged), or of another
    * cluster.
    */
   readonly dropped: number;

@@ -58,12 +58,25 @@ function messages(stage: Stage): void {
     expect(a.statistics().messagesSent).toBe(3);
   });
 
-  test("a body longer than maxBodyBytes is refused, one of 640 KiB never", async () => {
-    const [a] = await stage.pair();
+  test("a body longer than maxBodyBytes is dropped alone, and that is told once", async () => {
+    const [a, b] = await stage.pair();
+    const received = collect(b, "raft");
     expect(a.maxBodyBytes).toBeGreaterThanOrEqual(640 * 1024);
     const long = Buffer.alloc(a.maxBodyBytes + 1);
-    expect(() => a.send("b", "raft", long)).toThrow(RangeError);
-    expect(() => a.announce(long)).toThrow(RangeError);
+    a.send("b", "raft", long);
+    a.send("b", "raft", Buffer.from("short"));
+    a.send("b", "raft", long);
+    a.announce(long);
+    await until(() => received.length === 1);
+    expect(received).toEqual(["a:short"]);
+    expect(a.statistics().dropped).toBe(3);
+    expect(stage.problems.map(({ kind }) => kind)).toEqual(["tooLong", "tooLong"]);
+    expect(stage.problems[0]?.message).toContain(subjectOf("b", "raft"));
+  });
+
+  test("a header or chunk longer than maxBodyBytes is refused", async () => {
+    const [a] = await stage.pair();
+    const long = Buffer.alloc(a.maxBodyBytes + 1);
     expect(() => a.openStream("b", long)).toThrow(RangeError);
     await expect(a.openStream("b", Buffer.alloc(0)).write(long)).rejects.toThrow(RangeError);
   });
