@@ -17,7 +17,7 @@ interface Peer {
   isUp: boolean;
   sinceMs: number;
   heardAtMs: number;
-  clockSkewMs: number;
+  wallOffsetMs: number;
   /** Process starts up to this one have said goodbye. */
   goneEpoch: number;
 }
@@ -70,7 +70,7 @@ export class Liveness implements Nodes, TurnTask {
 
   others(): readonly NodeStatus[] {
     return [...this.#peers.values()]
-      .map(({ info, isUp, sinceMs, clockSkewMs }) => ({ info, isUp, sinceMs, clockSkewMs }))
+      .map(({ info, isUp, sinceMs, wallOffsetMs }) => ({ info, isUp, sinceMs, wallOffsetMs }))
       .toSorted((a, b) => (a.info.nodeId < b.info.nodeId ? -1 : 1));
   }
 
@@ -88,7 +88,7 @@ export class Liveness implements Nodes, TurnTask {
     this.#peers.set(info.nodeId, peer);
     peer.info = info;
     peer.heardAtMs = nowMs;
-    peer.clockSkewMs = wallMs - clock.wallMs();
+    peer.wallOffsetMs = wallMs - nowMs;
     const hasRestarted = known !== undefined && info.epoch > lastEpoch;
     if (hasRestarted) for (const each of this.#listeners) each.nodeRestarted(info);
     if (hasRestarted || !peer.isUp) {
@@ -153,5 +153,5 @@ export class Liveness implements Nodes, TurnTask {
 }
 
 function newPeer(info: NodeInfo): Peer {
-  return { info, isUp: false, sinceMs: 0, heardAtMs: 0, clockSkewMs: 0, goneEpoch: -1 };
+  return { info, isUp: false, sinceMs: 0, heardAtMs: 0, wallOffsetMs: 0, goneEpoch: -1 };
 }

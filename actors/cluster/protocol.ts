@@ -25,8 +25,11 @@ export interface NodeStatus {
   readonly isUp: boolean;
   /** Monotonic ms of the last change between up and down. */
   readonly sinceMs: number;
-  /** Its wall clock minus this node's at the last heartbeat, ms (as heard: network delay included). */
-  readonly clockSkewMs: number;
+  /**
+   * Its wall clock minus this node's monotonic one, at its last heartbeat, ms (as heard: network delay
+   * included). Not minus the wall clock: that of this node may have been set since.
+   */
+  readonly wallOffsetMs: number;
 }
 
 /** What the other rooms ask about nodes. */

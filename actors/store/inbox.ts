@@ -26,6 +26,8 @@ export class Inbox implements EvidenceReplica {
   readonly #send: SendToReplica;
   /** How long this replica waits for a leader before it stands for election; drawn per wait. */
   #electionTimeoutMs = 0;
+  /** As the last tick said. */
+  #mayLead = false;
 
   constructor(ports: RegionPorts, host: InboxHost, outgoing: Outgoing, send: SendToReplica) {
     this.#ports = ports;
@@ -40,8 +42,9 @@ export class Inbox implements EvidenceReplica {
     this.#electionTimeoutMs = 1500 + this.#ports.random() * 500;
   }
 
-  /** `mayLead` false: it does not stand for election this time. */
+  /** `mayLead` false: it does not stand for election until the next tick, whoever asks. */
   tick(nowMs: number, mayLead: boolean): void {
+    this.#mayLead = mayLead;
     const isBound = mayLead || this.#host.raft?.role === "leader";
     const electionTimeoutMs = isBound ? this.#electionTimeoutMs : Infinity;
     this.#send({ type: "raft.tick", nowMs, electionTimeoutMs });
@@ -50,6 +53,8 @@ export class Inbox implements EvidenceReplica {
   /** A message of another node's replica. */
   received(nodeId: string, message: RaftMessage, nowMs: number): void {
     this.#outgoing.heardFrom(message.from, nodeId);
+    // Its leader does not know yet that the clock of this node is wrong (`safety.md` 26).
+    if (message.type === "timeout.now" && !this.#mayLead) return;
     this.#send({ type: "raft.message", nowMs, message });
   }
 

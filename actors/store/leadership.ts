@@ -20,10 +20,10 @@ const handOverMs = 1000;
 export interface PeerNodes {
   /** Monotonic ms since when the node is up; undefined while it is down. */
   upSinceMs(nodeId: string): number | undefined;
-  /** False while this node's clock is far from the others'. */
+  /** Compares the clocks; false while this node's is far from the others'. */
   mayLead(): boolean;
-  /** Compares the clocks; `mayLead` then knows. */
-  checkClock(): void;
+  /** False: that node's clock is far from the others', and it would not serve. */
+  couldLead(nodeId: string): boolean;
 }
 
 export interface LeadershipPorts {
@@ -49,7 +49,6 @@ export class Leadership {
   start(): void {
     this.#timer = this.#ports.clock.setTimeout(() => {
       if (this.#stopped) return;
-      this.#ports.nodes.checkClock();
       if (this.#ports.nodes.mayLead()) this.#balance();
       else this.#giveAll();
       this.start();
@@ -76,6 +75,7 @@ export class Leadership {
       const to = preferredLeader(region);
       const upSinceMs = nodes.upSinceMs(to);
       if (to === nodeId || upSinceMs === undefined || nowMs - upSinceMs < settledMs) continue;
+      if (!nodes.couldLead(to)) continue;
       if (moves === movesAtOnce) continue;
       leader.inbox.transferTo(to);
       moves++;
@@ -119,13 +119,13 @@ export class Leadership {
     }
   }
 
-  /** Live nodes with another voter of the region. */
+  /** Live nodes with another voter of the region and the right time. */
   #successors(region: Region): string[] {
     const { nodes, nodeId } = this.#ports;
     const voters = region.raft?.membership.voters ?? [];
     return voters
       .map((voter) => region.nodeOf(voter))
       .filter((at): at is string => at !== undefined && at !== nodeId)
-      .filter((at) => nodes.upSinceMs(at) !== undefined);
+      .filter((at) => nodes.upSinceMs(at) !== undefined && nodes.couldLead(at));
   }
 }

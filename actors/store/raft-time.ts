@@ -13,7 +13,7 @@ export interface RaftTimePorts {
   /** Runs it after the next poll for input: what waits in the sockets is heard first. */
   readonly schedule: ScheduleTurn;
   readonly isAlone: boolean;
-  /** False while no replica here should stand for election. */
+  /** False while no replica here should stand for election; asked at every tick. */
   readonly mayLead: () => boolean;
   readonly regions: () => Iterable<Region>;
   readonly failed: (error: unknown) => void;

@@ -164,9 +164,12 @@ export class Store {
     const { nodes, members, replicas, self } = neighbours;
     const seen = (): NodeInfo[] => [self(), ...nodes.others().map(({ info }) => info)];
     const upSinceMs = (id: string): number | undefined => nodes.upSinceMs(id);
-    const mayLead = (): boolean => this.#trusted?.isTrusted !== false;
-    const checkClock = (): void => this.#trusted?.check();
-    return { members, replicas, nodes: { seen, upSinceMs, mayLead, checkClock } };
+    const mayLead = (): boolean => {
+      this.#trusted?.check();
+      return this.#trusted?.isTrusted !== false;
+    };
+    const couldLead = (id: string): boolean => this.#trusted?.trusts(id) !== false;
+    return { members, replicas, nodes: { seen, upSinceMs, mayLead, couldLead } };
   }
 
   /** Every region is served, here or on another node. */

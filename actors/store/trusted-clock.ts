@@ -1,6 +1,7 @@
 // The wall clock as far as the others agree with it (`safety.md` 26). Expiry goes by the leader's wall
 // clock and is for ever, so a clock that was set wrongly must expire nothing: when it jumps, or lies
-// far from the median of all nodes', time goes on from where it was, by the monotonic clock.
+// far from the median of all nodes', time goes on from where it was, by the monotonic clock, and a
+// clock that was wrong from its start is replaced by that median.
 
 import { clockSkewMaxMs, type NodeStatus } from "../cluster/protocol.ts";
 import type { Clock } from "../system/clock.ts";
@@ -11,6 +12,8 @@ export class TrustedClock implements Clock {
   /** Wall minus monotonic, as last believed. */
   #offsetMs: number;
   #isTrusted = true;
+  /** Nodes whose clocks were far from the median at the last check. */
+  #astray: ReadonlySet<string> = new Set();
 
   constructor(clock: Clock, others: () => readonly NodeStatus[]) {
     this.#clock = clock;
@@ -21,6 +24,11 @@ export class TrustedClock implements Clock {
   /** False: this node must not lead. */
   get isTrusted(): boolean {
     return this.#isTrusted;
+  }
+
+  /** Whether that node could lead, as far as its clock was known at the last check. */
+  trusts(nodeId: string): boolean {
+    return !this.#astray.has(nodeId);
   }
 
   wallMs(): number {
@@ -47,18 +55,26 @@ export class TrustedClock implements Clock {
     this.#clock.clearTimeout(...args);
   }
 
-  /** Compares with the others; with nobody there the own clock is the only one. */
+  /** Compares with the others; with nobody there what was found last stands. */
   check(): void {
     const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
-    const jumpMs = offsetMs - this.#offsetMs;
-    // What was heard of the others was compared with the clock as it was before the jump.
-    const heardBeforeMs = this.#isTrusted ? jumpMs : 0;
-    const skews = this.#others()
-      .filter(({ isUp }) => isUp)
-      .map(({ clockSkewMs }) => clockSkewMs - heardBeforeMs);
-    const ordered = [0, ...skews].toSorted((a, b) => a - b);
-    const median = ordered[Math.floor(ordered.length / 2)] ?? 0;
-    this.#isTrusted = Math.abs(median) <= clockSkewMaxMs;
+    const others = this.#others().filter(({ isUp }) => isUp);
+    if (others.length > 0) {
+      const offsets = [offsetMs, ...others.map(({ wallOffsetMs }) => wallOffsetMs)];
+      const medianMs = lowerMedian(offsets);
+      const isNear = (ms: number): boolean => Math.abs(ms - medianMs) <= clockSkewMaxMs;
+      this.#isTrusted = isNear(offsetMs);
+      const astray = others.filter(({ wallOffsetMs }) => !isNear(wallOffsetMs));
+      this.#astray = new Set(astray.map(({ info }) => info.nodeId));
+      // Not forward: what has expired by a wrong clock is gone for ever.
+      if (this.#offsetMs - medianMs > clockSkewMaxMs) this.#offsetMs = medianMs;
+    }
     if (this.#isTrusted) this.#offsetMs = offsetMs;
   }
+}
+
+/** Of two that disagree nobody knows who is right: the earlier one expires nothing too soon. */
+function lowerMedian(values: readonly number[]): number {
+  const ordered = values.toSorted((a, b) => a - b);
+  return ordered[Math.floor((ordered.length - 1) / 2)] ?? 0;
 }

@@ -292,7 +292,8 @@ describe("liveness", () => {
     });
     const last = between(world, "a", "b").at(-1)!;
     deliver(b, "a", { ...last, round: last.round + 1, wallMs: world.clock.wallMs() + 7000 });
-    expect(b.cluster.nodes.others()[0]?.clockSkewMs).toBe(7000);
+    const offsetMs = world.clock.wallMs() + 7000 - world.clock.monotonicMs();
+    expect(b.cluster.nodes.others()[0]?.wallOffsetMs).toBe(offsetMs);
     expect(b.cluster.figures()).toMatchObject({ phase: "formed", nodesKnown: 2, nodesUp: 2 });
   });
 

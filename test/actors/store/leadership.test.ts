@@ -3,12 +3,18 @@
 
 import { expect, it } from "vitest";
 
-import { Leadership } from "../../../actors/store/leadership.ts";
+import { Leadership, type PeerNodes } from "../../../actors/store/leadership.ts";
 import type { Region } from "../../../actors/store/region.ts";
 import { HeapClock } from "../../simulation/clock.ts";
 
+const named = (replicaId: number): string => `n${replicaId}`;
+
 /** Leads region 7, whose home is n1, on n2; notes when and where it is asked to go. */
-function world(): { clock: HeapClock; moves: string[]; lead: (term: number) => void } {
+function world(nodes: Partial<PeerNodes> = {}): {
+  clock: HeapClock;
+  moves: string[];
+  lead: (term: number) => void;
+} {
   const clock = new HeapClock(100_000);
   const moves: string[] = [];
   let term = 0;
@@ -16,7 +22,7 @@ function world(): { clock: HeapClock; moves: string[]; lead: (term: number) => v
   const leadership = new Leadership({
     nodeId: "n2",
     clock,
-    nodes: { upSinceMs: () => 0, mayLead: () => true, checkClock: () => undefined },
+    nodes: { upSinceMs: () => 0, mayLead: () => true, couldLead: () => true, ...nodes },
     mapped: () => [
       {
         regionId: 7,
@@ -26,10 +32,16 @@ function world(): { clock: HeapClock; moves: string[]; lead: (term: number) => v
         voters: [
           { replicaId: 1, nodeId: "n1" },
           { replicaId: 2, nodeId: "n2" },
+          { replicaId: 3, nodeId: "n3" },
         ],
       },
     ],
-    replica: (regionId) => ({ regionId, serving: term > 0, term, inbox }) as unknown as Region,
+    replica: (regionId) => {
+      const role = term > 0 ? "leader" : "follower";
+      const raft = { membership: { voters: [1, 2, 3] } };
+      const replica = { regionId, serving: term > 0, role, term, inbox, raft, nodeOf: named };
+      return replica as unknown as Region;
+    },
   });
   leadership.start();
   return { clock, moves, lead: (of) => (term = of) };
@@ -54,4 +66,25 @@ it("a region that has just come stays, whatever led here before", () => {
   lead(9);
   clock.advance(4000);
   expect(moves).toEqual([]);
+});
+
+it("a region stays while the clock of its home is wrong", () => {
+  let isWrong = true;
+  const { clock, moves, lead } = world({ couldLead: (nodeId) => nodeId !== "n1" || !isWrong });
+  lead(3);
+  clock.advance(8100);
+  expect(moves).toEqual([]);
+  isWrong = false;
+  clock.advance(1000);
+  expect(moves).toEqual(["n1 at 109000"]);
+});
+
+it("a node whose own clock is wrong gives its regions to one whose clock is right", () => {
+  const { clock, moves, lead } = world({
+    mayLead: () => false,
+    couldLead: (nodeId) => nodeId === "n3",
+  });
+  lead(3);
+  clock.advance(1100);
+  expect(moves).toEqual(["n3 at 101000"]);
 });

@@ -8,28 +8,37 @@ import { HeapClock } from "../../simulation/clock.ts";
 
 const info = { nodeId: "n", incarnation: "", epoch: 1, respAddress: "", httpAddress: "" };
 
-const status = (clockSkewMs: number): NodeStatus => ({
-  info,
+const status = (wallOffsetMs: number, at: number): NodeStatus => ({
+  info: { ...info, nodeId: `n${at}` },
   isUp: true,
   sinceMs: 0,
-  clockSkewMs,
+  wallOffsetMs,
 });
 
-/** A node with two others; `skews` = their clocks minus ours as of the last heartbeat. */
-function world(skews: number[]) {
+/** Clocks minus ours, as of the last heartbeats, of nodes n0, n1 and so on. */
+type Skews = readonly number[];
+
+/** A node with others; `startErrorMs` = how wrong its clock is from the start. */
+function world(skews: Skews, startErrorMs = 0) {
   const heap = new HeapClock();
-  let jumpMs = 0;
+  let errorMs = startErrorMs;
+  let offsets: number[] = [];
   const clock = {
     monotonicMs: () => heap.monotonicMs(),
-    wallMs: () => heap.wallMs() + jumpMs,
+    wallMs: () => heap.wallMs() + errorMs,
     setTimeout: heap.setTimeout.bind(heap),
     clearTimeout: heap.clearTimeout.bind(heap),
   };
-  const trusted = new TrustedClock(clock, () => skews.map(status));
-  const jump = (byMs: number): void => {
-    jumpMs += byMs;
+  /** Heartbeats came; of nobody: the others are gone. */
+  const hear = (now: Skews): void => {
+    offsets = now.map((skewMs) => clock.wallMs() + skewMs - clock.monotonicMs());
   };
-  return { heap, trusted, jump };
+  hear(skews);
+  const trusted = new TrustedClock(clock, () => offsets.map(status));
+  const jump = (byMs: number): void => {
+    errorMs += byMs;
+  };
+  return { heap, trusted, jump, hear };
 }
 
 test("a clock that agrees with the others is the time", () => {
@@ -49,28 +58,68 @@ test("a clock that jumps ahead of the others expires nothing, not even at the fi
   expect(trusted.isTrusted).toBe(false);
 });
 
-test("a clock that is set back right is the time again", () => {
-  const skews = [0, 0];
-  const { heap, trusted, jump } = world(skews);
+test("it stays wrong though nothing new is heard, and though the others go", () => {
+  const { heap, trusted, jump, hear } = world([0, 0]);
+  const before = trusted.wallMs();
   jump(3_600_000);
   trusted.wallMs();
-  skews.splice(0, 2, -3_600_000, -3_600_000);
+  trusted.check();
+  expect(trusted.isTrusted).toBe(false);
+  hear([]);
+  heap.advance(100);
+  trusted.check();
+  expect(trusted.isTrusted).toBe(false);
+  expect(trusted.wallMs()).toBe(before + 100);
+});
+
+test("a clock that is set back right is the time again", () => {
+  const { heap, trusted, jump, hear } = world([0, 0]);
+  jump(3_600_000);
+  trusted.wallMs();
+  hear([-3_600_000, -3_600_000]);
   trusted.check();
   expect(trusted.isTrusted).toBe(false);
   jump(-3_600_000);
-  skews.splice(0, 2, 0, 0);
   trusted.check();
   expect(trusted.isTrusted).toBe(true);
   expect(trusted.wallMs()).toBe(heap.wallMs());
 });
 
 test("a node whose clock was wrong from its start does not lead, the median one does", () => {
-  const ahead = world([-60_000, -60_010]);
+  const ahead = world([-60_000, -60_010], 60_000);
   ahead.trusted.check();
   expect(ahead.trusted.isTrusted).toBe(false);
   const median = world([60_000, 5]);
   median.trusted.check();
   expect(median.trusted.isTrusted).toBe(true);
+  expect([median.trusted.trusts("n0"), median.trusted.trusts("n1")]).toEqual([false, true]);
+});
+
+test("what was ahead from its start goes by the others' time, before it has led and after", () => {
+  const { heap, trusted, hear } = world([-3_600_000, -3_600_010], 3_600_000);
+  trusted.check();
+  expect(heap.wallMs() - trusted.wallMs()).toBeLessThan(20);
+  expect(trusted.wallMs()).toBeLessThanOrEqual(heap.wallMs());
+  hear([]);
+  heap.advance(100);
+  trusted.check();
+  expect(trusted.wallMs()).toBeLessThanOrEqual(heap.wallMs());
+});
+
+test("of two that disagree the one that is behind leads: it expires nothing too soon", () => {
+  const ahead = world([-3_600_000]);
+  ahead.trusted.check();
+  expect(ahead.trusted.isTrusted).toBe(false);
+  const behind = world([3_600_000]);
+  behind.trusted.check();
+  expect(behind.trusted.isTrusted).toBe(true);
+});
+
+test("with nobody heard yet the own clock is the only one", () => {
+  const { heap, trusted } = world([]);
+  trusted.check();
+  expect(trusted.isTrusted).toBe(true);
+  expect(trusted.wallMs()).toBe(heap.wallMs());
 });
 
 test("a clock that everybody's jumps with is believed", () => {

@@ -1,0 +1,59 @@
+// Who stands for election when: a node whose clock is wrong never does, neither because nobody was heard
+// of nor because a leader that does not know yet hands over to it.
+
+import { expect, test } from "vitest";
+import type { RaftEvent } from "../../../actors/raft/protocol.ts";
+import { Inbox } from "../../../actors/store/inbox.ts";
+import type { Outgoing } from "../../../actors/store/outgoing.ts";
+import { RaftTime } from "../../../actors/store/raft-time.ts";
+import type { Region } from "../../../actors/store/region.ts";
+import type { RegionPorts } from "../../../actors/store/region-ports.ts";
+import { HeapClock } from "../../simulation/clock.ts";
+
+/** One follower among several nodes; `events` is what its core would step on. */
+function world() {
+  const clock = new HeapClock();
+  const events: RaftEvent[] = [];
+  const state = { mayLead: true };
+  const inbox = new Inbox(
+    { clock, random: () => 0 } as unknown as RegionPorts,
+    { raft: undefined, ended: false },
+    { heardFrom: () => undefined } as unknown as Outgoing,
+    (event) => void events.push(event as RaftEvent),
+  );
+  const time = new RaftTime({
+    clock,
+    schedule: (run) => run(),
+    isAlone: false,
+    mayLead: () => state.mayLead,
+    regions: () => [{ inbox, ended: false } as unknown as Region],
+    failed: (error) => {
+      throw error;
+    },
+  });
+  time.wake();
+  const handOver = (): boolean => {
+    const before = events.length;
+    const message = { type: "timeout.now", from: 2, to: 1, term: 1 } as const;
+    inbox.received("n2", message, clock.monotonicMs());
+    return events.length > before;
+  };
+  return { clock, events, state, handOver };
+}
+
+test("the clock is looked at before the first tick", () => {
+  const { clock, events, state } = world();
+  state.mayLead = false;
+  clock.advance(100);
+  expect(events).toMatchObject([{ type: "raft.tick", electionTimeoutMs: Infinity }]);
+});
+
+test("a leadership is taken over only while the clock is right", () => {
+  const { clock, state, handOver } = world();
+  expect(handOver()).toBe(false);
+  clock.advance(100);
+  expect(handOver()).toBe(true);
+  state.mayLead = false;
+  clock.advance(100);
+  expect(handOver()).toBe(false);
+});
