@@ -10,6 +10,11 @@ import type { LazyApplier } from "./writer.ts";
 
 /** Bytes of log read at once while catching up from the journal. */
 const catchUpBytes = 1024 * 1024;
+/**
+ * Bytes of log that the engine may owe: more waits in the log, so that an engine that falls behind is
+ * given batches of bounded size.
+ */
+const owedMaxBytes = 4 * 1024 * 1024;
 
 /** What applying needs of its replica. */
 export interface ApplierHost {
@@ -29,6 +34,8 @@ export class Applier implements LazyApplier {
   readonly #host: ApplierHost;
   readonly #window: LogWindow;
   #submitted = 0;
+  /** Handed to the engine and not written yet. */
+  #owedBytes = 0;
   #reading = false;
   #held = false;
 
@@ -71,15 +78,22 @@ export class Applier implements LazyApplier {
 
   #run(): void {
     const host = this.#host;
-    if (host.ended || this.#reading || this.#held) return;
+    if (host.ended || this.#reading || this.#held || this.#isOwedEnough) return;
     const to = host.applicableIndex;
     const entries: LogEntry[] = [];
-    for (let next = this.#submitted + 1; next <= to; next++) {
+    let bytes = this.#owedBytes;
+    for (let next = this.#submitted + 1; next <= to && bytes < owedMaxBytes; next++) {
       const entry = this.#window.get(next);
       if (entry === undefined) break;
       entries.push(entry);
+      bytes += entry.payload.length;
     }
-    if (this.#submit(entries) && this.#submitted < to) this.#readMore(to);
+    if (!this.#submit(entries) || this.#isOwedEnough) return;
+    if (this.#submitted < to) this.#readMore(to);
+  }
+
+  get #isOwedEnough(): boolean {
+    return this.#owedBytes >= owedMaxBytes;
   }
 
   /** False when one of them has to wait for the sweeper, which wakes this again. */
@@ -94,6 +108,9 @@ export class Applier implements LazyApplier {
     const last = entries[count - 1];
     if (last === undefined) return entries.length === 0;
     this.#submitted = last.index;
+    let bytes = 0;
+    for (const { payload } of entries.slice(0, count)) bytes += payload.length;
+    this.#owedBytes += bytes;
     this.#ports.engine.send({
       type: "engine.apply",
       job: {
@@ -107,10 +124,18 @@ export class Applier implements LazyApplier {
           // Not earlier: whoever looks for due keys must then find these.
           applied.nextExpiryMs = Math.min(applied.nextExpiryMs, nextExpiryMs);
           if (hasGarbage) this.#ports.onGarbage();
+          this.#paid(bytes);
         },
       },
     });
     return count === entries.length;
+  }
+
+  /** What waited because the engine owed enough goes on. */
+  #paid(bytes: number): void {
+    const waited = this.#isOwedEnough;
+    this.#owedBytes -= bytes;
+    if (waited) this.collect();
   }
 
   #readMore(to: number): void {

@@ -50,6 +50,13 @@ export class LogWindow {
       this.#drop(this.#first);
   }
 
+  /** Lets the oldest go, none behind this index, until no more than so many bytes are held. */
+  shrink(maxBytes: number, index: number): void {
+    while (this.#bytes > maxBytes && this.#first <= index && this.#first <= this.#last) {
+      this.#drop(this.#first++);
+    }
+  }
+
   /** Entries [first, last]; undefined when one of them is not held. */
   range(first: number, last: number): LogEntry[] | undefined {
     if (first < this.#first || last > this.#last) return undefined;

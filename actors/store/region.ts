@@ -33,6 +33,8 @@ import { dropStagings } from "./stagings.ts";
 
 /** Applied entries of this many bytes stay in memory for followers that are a little behind. */
 const keptBytes = 1024 * 1024;
+/** … and durable ones of this many that wait for a slow engine; more is read from the journal again. */
+const waitingMaxBytes = 16 * 1024 * 1024;
 
 export class Region
   implements
@@ -255,7 +257,7 @@ export class Region
     if (raft === undefined || this.#abandoned) return;
     perform(step(raft, event), this.#outgoing, this);
     if (event.type === "raft.applied") this.#afterApply(event.index);
-    else if (event.type === "raft.persisted") this.#applyCommitted();
+    else if (event.type === "raft.persisted") this.#afterPersist(raft.durableIndex);
     else if (event.type === "raft.evidence") this.#evaluator.confirmed();
     else if (event.type === "raft.tick") this.#evaluator.wake();
   }
@@ -333,6 +335,11 @@ export class Region
     // A follower has time; a leader that cannot serve yet, or whose commands wait for it, has not.
     const isUrgent = this.role === "leader" && (!this.#serving || this.#evaluator.waitsForApply);
     this.#applier.wake(!isUrgent);
+  }
+
+  #afterPersist(durableIndex: number): void {
+    this.#applyCommitted();
+    this.#window.shrink(waitingMaxBytes, durableIndex);
   }
 
   #afterApply(index: number): void {

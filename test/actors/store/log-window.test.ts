@@ -33,6 +33,20 @@ test("entries behind a gap make it forget what came before", () => {
   expect(window.range(9, 10)).toEqual(run(9, 2, 3));
 });
 
+test("what is durable gives way when there is much, the oldest first", () => {
+  const window = new LogWindow();
+  window.append(run(1, 9, 1));
+  window.shrink(12, 4);
+  expect([window.first, window.bytes]).toEqual([5, 15]);
+  window.shrink(12, 9);
+  expect([window.first, window.bytes]).toEqual([6, 12]);
+  window.append(run(10, 1, 1));
+  expect(window.range(6, 10)).toEqual(run(6, 5, 1));
+  window.shrink(0, 99);
+  window.append(run(11, 1, 1));
+  expect([window.first, window.get(11)]).toEqual([11, entry(11, 1)]);
+});
+
 test("it holds what a log would, between what was trimmed and what was truncated", () => {
   const step = oneof(
     record({ type: constant("append" as const), back: nat(4), count: nat(6) }),
