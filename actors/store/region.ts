@@ -59,6 +59,8 @@ export class Region
   readonly #outgoing: Outgoing;
   #raft: RaftState | undefined;
   #applied: AppliedState | undefined;
+  /** Slots that the sweeper cleared while this incarnation was opening. */
+  readonly #clearedEarly: Array<{ readonly dataId: number; readonly slot: number }> = [];
   #recoveredTerm = Infinity;
   #serving = false;
   #abandoned = false;
@@ -172,6 +174,11 @@ export class Region
     if (this.#abandoned) return;
     const { applied, ...log } = recovered;
     this.#applied = applied;
+    const ownDataId = dataIdOfRegion(applied.meta);
+    for (const { dataId, slot } of this.#clearedEarly.splice(0)) {
+      // Recovery may have read the record of it before it went.
+      if (dataId === ownDataId) applied.uncleared.delete(slot);
+    }
     const { replicaId, membership, membershipIndex, peers } = applied.meta;
     this.#raft = startState({
       ...log,
@@ -222,6 +229,7 @@ export class Region
   /** The sweeper has cleared a slot that a flush left: it may be used again. */
   slotCleared(dataId: number, slot: number): void {
     const applied = this.#applied;
+    if (applied === undefined) this.#clearedEarly.push({ dataId, slot });
     if (applied === undefined || dataIdOfRegion(applied.meta) !== dataId) return;
     applied.uncleared.delete(slot);
     this.#evaluator.memory.slotCleared(slot);
