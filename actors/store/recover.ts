@@ -80,7 +80,7 @@ export async function recoverRegion(
   if (storedMeta === undefined) throw damaged(regionId, "has no meta record");
   const firstMeta = decodeRegionMeta(storedMeta);
   await quiet(journal, regionId, firstMeta.replicaId, ports);
-  await writer.idle();
+  await writer.written();
   const positions = await readPositions(regionId, ports);
   const applied: AppliedState = {
     meta: positions.meta,

@@ -151,7 +151,7 @@ export class RegionServer {
     this.#ports.directory.setMap(placed(metadata), regions.map(placed));
     this.#startRegions(here.map((region) => region.regionId));
     await this.#allSettled();
-    await writer.idle();
+    await writer.written();
     this.#markers.start();
     this.#sweeper.wake();
     this.#leadership?.start();

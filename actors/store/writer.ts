@@ -57,7 +57,8 @@ export class EngineWriter implements TurnTask {
   #deferred = false;
   #stopped = false;
   #between: Array<() => void> = [];
-  #idle: Array<() => void> = [];
+  /** Who waits for everything queued before: they go with the next batch. */
+  #fences: Array<() => void> = [];
   readonly statistics: WriterStatistics = {
     batches: 0,
     syncedBatches: 0,
@@ -150,15 +151,15 @@ export class EngineWriter implements TurnTask {
     this.#markers = [];
     this.#between = [];
     this.#appliers.clear();
-    if (!this.#inFlight) for (const resolve of this.#idle.splice(0)) resolve();
-    return this.idle();
+    if (!this.#inFlight) for (const resolve of this.#fences.splice(0)) resolve();
+    return this.written();
   }
 
-  /** Resolves when nothing waits and nothing is in flight. */
-  idle(): Promise<void> {
+  /** Resolves when everything that waits now or is in flight has been written, whatever comes then. */
+  written(): Promise<void> {
     if (!this.#inFlight && !this.#hasWork) return Promise.resolve();
     this.hurry();
-    return new Promise((resolve) => this.#idle.push(resolve));
+    return new Promise((resolve) => this.#fences.push(resolve));
   }
 
   #deferRun(): void {
@@ -171,7 +172,7 @@ export class EngineWriter implements TurnTask {
   #goOn(): void {
     for (const task of this.#between.splice(0)) task();
     if (this.#hasWork) this.#deferRun();
-    else for (const resolve of this.#idle.splice(0)) resolve();
+    else for (const resolve of this.#fences.splice(0)) resolve();
   }
 
   /** Starts the next batch, unless one is in flight: then its end does. */
@@ -186,12 +187,16 @@ export class EngineWriter implements TurnTask {
     }
     const jobs = this.#queue;
     const markers = this.#markers;
+    const fences = this.#fences;
     this.#queue = [];
     this.#markers = [];
+    this.#fences = [];
     const operations = this.#gather(jobs, sync);
     if (operations.length === 0) {
       // Nothing was ever applied: nothing to mark, and engines refuse an empty batch.
+      for (const job of jobs) job.onDone();
       for (const done of markers) done(this.#applied);
+      for (const resolve of fences) resolve();
       this.#goOn();
       return;
     }
@@ -208,6 +213,7 @@ export class EngineWriter implements TurnTask {
         this.#isDirty = !sync;
         for (const job of jobs) job.onDone();
         if (marked !== undefined) for (const done of markers) done(marked);
+        for (const resolve of fences) resolve();
         this.#goOn();
       },
       (error: unknown) => {

@@ -157,19 +157,31 @@ describe("batches", () => {
     expect(r.batches[0]!.sync).toBe(true);
   });
 
-  test("idle resolves when the last batch has ended, or at once", async () => {
+  test("whoever waits for what is queued waits for no more, however much comes then", async () => {
     const r = rig();
-    await r.writer.idle();
-    let idle = false;
+    await r.writer.written();
+    const heard: string[] = [];
     r.submit("a");
-    void r.writer.idle().then(() => (idle = true));
+    void r.writer.written().then(() => heard.push("a is written"));
     r.turn();
     r.submit("b");
+    void r.writer.written().then(() => heard.push("b is written"));
     await r.batches[0]!.succeed();
-    expect(idle).toBe(false);
+    expect(heard).toEqual(["a is written"]);
     r.turn();
+    void r.writer.written().then(() => heard.push("nothing came"));
     await r.batches[1]!.succeed();
-    expect(idle).toBe(true);
+    expect(heard).toEqual(["a is written", "b is written", "nothing came"]);
+  });
+
+  test("a job of nothing is done, too", async () => {
+    const r = rig();
+    r.submit("nothing", { operations: [] });
+    const written = r.writer.written();
+    r.turn();
+    await written;
+    expect(r.done).toEqual(["nothing"]);
+    expect(r.batches).toEqual([]);
   });
 });
 
@@ -302,12 +314,12 @@ describe("applied positions and markers", () => {
     expect(r.batches).toHaveLength(1);
   });
 
-  test("whoever waits for idleness behind such a marker hears of it", async () => {
+  test("whoever waits behind such a marker hears of it", async () => {
     const r = rig();
     r.writer.marker(() => undefined);
-    const idle = r.writer.idle();
+    const written = r.writer.written();
     await r.turnOfSync();
-    await idle;
+    await written;
   });
 
   test("a real engine takes the marker of an empty store and of one with data", async () => {
