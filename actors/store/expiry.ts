@@ -109,11 +109,13 @@ class Expiry {
     applied.nextExpiryMs = Math.min(applied.nextExpiryMs, nextMs);
     if (last !== undefined) cursors.set(regionId, Buffer.concat([last, Buffer.alloc(1)]));
     if (due.length === 0) return false;
-    // A replica that has ended meanwhile answers nothing; its successor looks for itself.
-    if (!region.serving) return false;
-    const error = await new Promise<string | undefined>((resolve) => {
-      ref.send({ type: "region.expire", due, settle: resolve });
-    });
+    // A replica that has ended meanwhile answers nothing; its successor looks for itself. One that
+    // only does not lead may lead again.
+    const error = region.serving
+      ? await new Promise<string | undefined>((resolve) => {
+          ref.send({ type: "region.expire", due, settle: resolve });
+        })
+      : "not serving";
     if (error !== undefined) applied.nextExpiryMs = Math.min(applied.nextExpiryMs, nowMs);
     return error === undefined && last !== undefined;
   }

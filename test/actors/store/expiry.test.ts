@@ -7,7 +7,11 @@
 //   nothing is known to expire at a start   finds keys after a restart …
 
 import { describe, expect, it } from "vitest";
-import { spaces } from "../../../storage/keys.ts";
+import { createActor } from "xstate";
+import { expiryLogic, type ExpiryInput } from "../../../actors/store/expiry.ts";
+import type { RegionExpire } from "../../../actors/store/protocol.ts";
+import { physicalKey, spaces, ttlKey } from "../../../storage/keys.ts";
+import { HeapClock } from "../../simulation/clock.ts";
 import { plain, StoreWorld, type Sent } from "../../simulation/store-world.ts";
 
 const start = (seed: number): Promise<StoreWorld> => new StoreWorld({ seed, regions: 1 }).start();
@@ -166,5 +170,45 @@ describe("active expiry", () => {
       );
       expect(await world.stored(spaces.ttl), `seed ${seed}`).toEqual([]);
     }
+  });
+
+  it("looks again for what it found when the replica lost its leadership meanwhile", async () => {
+    const clock = new HeapClock();
+    const dueMs = clock.wallMs() - 1;
+    const key = physicalKey(ttlKey(dueMs, 5, 0, 0, Buffer.from("key")), 1);
+    const applied = { meta: { extents: [{ dataId: 1 }] }, nextExpiryMs: dueMs };
+    const region = {
+      serving: true,
+      applied,
+      get nextExpiryMs() {
+        return this.serving ? applied.nextExpiryMs : Infinity;
+      },
+    };
+    let looks = 0;
+    const next = () => {
+      region.serving = looks++ > 0;
+      return Promise.resolve([{ key }]);
+    };
+    const removed: string[] = [];
+    const send = (event: RegionExpire): void => {
+      for (const { key: found } of event.due) removed.push(found.toString());
+      event.settle(undefined);
+    };
+    const input = {
+      clock,
+      handles: { engine: { engine: { iterate: () => ({ next, end: async () => undefined }) } } },
+      directory: { all: () => [{ regionId: 1, region, ref: { send } }] },
+      isActive: () => true,
+    };
+    createActor(expiryLogic, { clock, input: input as unknown as ExpiryInput }).start();
+    for (let turn = 0; turn < 20; turn++) {
+      clock.advance(100);
+      await new Promise((done) => setImmediate(done));
+      if (turn === 10) {
+        expect(removed).toEqual([]);
+        region.serving = true;
+      }
+    }
+    expect(removed).toEqual(["key"]);
   });
 });
