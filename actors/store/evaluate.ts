@@ -5,15 +5,14 @@
 import assert from "node:assert/strict";
 import { tooManyWrites } from "../../resp/errors.ts";
 import { ErrorReply, type Reply } from "../../resp/reply.ts";
-import { EntryEncoder } from "../../storage/codec.ts";
-import type { Effect, RegionState } from "../../storage/keyspace/effects.ts";
+import type { RegionState } from "../../storage/keyspace/effects.ts";
 import { Keyspace } from "../../storage/keyspace/keyspace.ts";
 import { Miss } from "../../storage/keyspace/view.ts";
 import { stagingKey } from "../../storage/keys.ts";
 import type { TurnTask } from "../system/turn.ts";
 import type { AppliedState } from "./apply.ts";
-import { Backlog } from "./backlog.ts";
 import { commandFailure } from "./command-failure.ts";
+import { Entries } from "./entries.ts";
 import { copyCounters, RegionMemory } from "./memory.ts";
 import { dependsOn, Outbox } from "./outbox.ts";
 import type { EvaluatorHost } from "./evaluator-host.ts";
@@ -33,11 +32,6 @@ const entrySoftBytes = 128 * 1024;
 const commandBytesMax = 320 * 1024;
 /** With this many writes it does not wait for the journal: evaluating them takes as long. */
 const eagerWrites = 64;
-/** Unapplied bytes of a region above which it evaluates nothing: its clients wait. */
-const backlogBytesMax = 16 * 1024 * 1024;
-
-/** One for all regions: a batch is encoded within one synchronous step. */
-const encoder = new EntryEncoder();
 
 export class Evaluator implements TurnTask {
   readonly memory: RegionMemory;
@@ -45,7 +39,7 @@ export class Evaluator implements TurnTask {
   readonly #host: EvaluatorHost;
   readonly #outbox: Outbox;
   readonly #proposals = new Proposals();
-  readonly #backlog = new Backlog();
+  readonly #entries: Entries;
   readonly #parking: Parking;
   readonly #walks: Walks;
   #queue: RegionEvent[] = [];
@@ -59,14 +53,13 @@ export class Evaluator implements TurnTask {
   #gate = 0;
   /** The batch being evaluated. */
   #keyspace: Keyspace | undefined;
-  #extraEffects: Effect[] = [];
-  #afterClose: Array<(index: number) => void> = [];
 
   constructor(ports: RegionPorts, host: EvaluatorHost) {
     this.#ports = ports;
     this.#host = host;
     this.#outbox = new Outbox((round) => host.isConfirmed(round));
     this.memory = new RegionMemory(ports.cache, ports.random);
+    this.#entries = new Entries(ports, host, this.memory);
     this.#parking = new Parking(ports, host, this.memory, () => this.#defer());
     this.#walks = new Walks(
       ports,
@@ -78,7 +71,7 @@ export class Evaluator implements TurnTask {
 
   /** Something waits until the engine has caught up. */
   get waitsForApply(): boolean {
-    if (this.#walks.isWaiting || this.#backlog.bytes > backlogBytesMax / 8) return true;
+    if (this.#walks.isWaiting || this.#entries.isBehind) return true;
     return this.#parking.streams().next().done !== true;
   }
 
@@ -139,7 +132,7 @@ export class Evaluator implements TurnTask {
   applied(index: number): void {
     this.memory.uncleared = this.#host.applied.uncleared;
     this.memory.applied(index);
-    this.#backlog.applied(index);
+    this.#entries.applied(index);
     this.#walks.applied(index);
     this.#parking.applied(index);
     if (this.#hasWork()) this.#defer();
@@ -175,7 +168,7 @@ export class Evaluator implements TurnTask {
   /** The end of a turn: evaluates everything that can be, and appends it. */
   run(): void {
     this.#deferred = false;
-    if (!this.#serving || this.#backlog.bytes > backlogBytesMax) return;
+    if (!this.#serving || this.#entries.isFull) return;
     // Not while leadership is handed over, or too much waits for a majority: the tick comes back.
     if (!this.#host.canPropose) return;
     if (this.#queuedWrites > 0 && this.#queuedWrites < eagerWrites) {
@@ -198,11 +191,11 @@ export class Evaluator implements TurnTask {
       for (const event of waiting) {
         considered++;
         // What no longer fits waits as it stands, so that nothing overtakes it.
-        if (this.#backlog.bytes > backlogBytesMax) this.#blocked.push(event);
+        if (this.#entries.isFull) this.#blocked.push(event);
         else this.#consider(event);
       }
       this.#close();
-      this.#pumpStreams();
+      this.#entries.sendFragments(this.#parking.streams(), this.#now());
       this.#parking.fetchWanted();
     } catch (error) {
       // A bug of ours: the region fails, and whoever was not reached yet has to hear of it.
@@ -284,11 +277,11 @@ export class Evaluator implements TurnTask {
     }
     if (parked?.stream !== undefined) {
       keyspace.finishStaged();
-      this.#extraEffects.push(...parked.stream.stagingRecordDels());
+      this.#entries.add(parked.stream.stagingRecordDels());
       if (keyspace.commandBytes > commandBytesMax) {
         // Something expired meanwhile: it comes out differently, and too large again.
         keyspace.rollback();
-        this.#extraEffects.push(...parked.stream.staged.drops());
+        this.#entries.add(parked.stream.staged.drops());
         parked.stream = undefined;
         this.#evaluate(request, parked);
         return;
@@ -336,17 +329,6 @@ export class Evaluator implements TurnTask {
     this.#parking.parkWith(stream, request, parked);
   }
 
-  /** Appends the next fragments of staged writes, as long as the engine keeps up. */
-  #pumpStreams(): void {
-    for (const stream of this.#parking.streams()) {
-      while (stream.isSending && this.#backlog.bytes < backlogBytesMax / 4) {
-        encoder.reset(this.#now());
-        for (const effect of stream.nextFragment()) encoder.effect(effect);
-        stream.sentAt(this.#append());
-      }
-    }
-  }
-
   #expire(event: RegionExpire): void {
     const requests = removals(event, this.#batch(), (count) => {
       this.#ports.counters.expiredKeys += count;
@@ -356,39 +338,16 @@ export class Evaluator implements TurnTask {
 
   #proposeEffects(propose: RegionPropose): void {
     this.#batch();
-    this.#extraEffects.push(...propose.effects);
-    this.#afterClose.push((index) => this.#proposals.add(index, propose));
+    this.#entries.add(propose.effects);
     this.#close();
+    this.#proposals.add(this.#host.lastIndex, propose);
   }
 
-  /** Ends the batch: its effects become one entry, and what it read stays valid in the overlay. */
+  /** Ends the batch. */
   #close(): void {
     const keyspace = this.#keyspace;
     if (keyspace === undefined) return;
     this.#keyspace = undefined;
-    const state = keyspace.changedState();
-    const extra = this.#extraEffects;
-    if (keyspace.effects.length === 0 && extra.length === 0 && state === undefined) return;
-    encoder.reset(keyspace.nowMs);
-    for (const effect of keyspace.effects) encoder.effect(effect);
-    for (const effect of extra) encoder.effect(effect);
-    if (extra.length > 0) this.#extraEffects = [];
-    if (state !== undefined) {
-      encoder.state(state);
-      this.#counters = state;
-    }
-    const index = this.#append();
-    this.memory.appended(keyspace, index);
-    for (const told of this.#afterClose.splice(0)) told(index);
-  }
-
-  #append(): number {
-    const payload = encoder.finish();
-    const expected = this.#host.lastIndex + 1;
-    const index = this.#host.propose(payload);
-    assert.equal(index, expected, "replies were promised this index");
-    this.#backlog.appended(index, payload.length);
-    this.#ports.counters.entries++;
-    return index;
+    this.#counters = this.#entries.close(keyspace) ?? this.#counters;
   }
 }
