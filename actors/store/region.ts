@@ -21,6 +21,7 @@ import { Outgoing, type OutgoingHost } from "./outgoing.ts";
 import {
   notLeader,
   refuse,
+  storeRestarting,
   type RegionFailed,
   type RegionFetched,
   type RegionWalked,
@@ -202,7 +203,7 @@ export class Region
       case "region.expire":
       case "region.propose":
         if (this.role === "leader") this.#evaluator.enqueue(event);
-        else refuse(event, notLeader);
+        else refuse(event, this.#ports.link === undefined ? storeRestarting : notLeader);
         break;
       case "region.fetched":
         this.#evaluator.fetched(event);

@@ -1,10 +1,14 @@
-// A replica that is opened while the sweeper works: it hears of every slot that becomes free, or its
-// applying would wait for ever at the next flush that takes one of them.
+// A replica while it opens: it hears of every slot that the sweeper frees meanwhile, or its applying
+// would wait for ever at the next flush that takes one of them, and it tells clients what is the case.
 
 import { expect, test } from "vitest";
 import { spaceRange } from "../../../storage/key-ranges.ts";
 import { spaces } from "../../../storage/keys.ts";
 import { StoreWorld } from "../../simulation/store-world.ts";
+
+/** Its actor throws, as if by a bug. */
+const fail = (ref: { send(event: never): void }): void =>
+  ref.send({ type: "region.failed", error: new Error("a bug") } as never);
 
 /** A door that what comes waits at until it is opened. */
 function door() {
@@ -40,7 +44,7 @@ test("a slot that is cleared while the replica opens is free for it", async () =
   expect(await world.askWhole(place!, "flushdb")).toBe("OK");
   await world.until(() => sweeper.waiting > 0, "the sweeper has seen what to clear");
   const former = place!.region;
-  place!.ref!.send({ type: "region.failed", error: new Error("a bug") } as never);
+  fail(place!.ref!);
   await world.until(() => recovery.waiting > 0, "the new replica has seen what is not cleared");
   sweeper.open();
   await world.until(() => sweeper.waiting > 1, "the sweeper goes on");
@@ -50,4 +54,14 @@ test("a slot that is cleared while the replica opens is free for it", async () =
   expect(place!.region).not.toBe(former);
   expect(await world.stored(spaces.pendingClear)).toEqual([]);
   expect([...place!.region!.applied.uncleared]).toEqual([]);
+});
+
+test("a node that is alone does not say that another one leads", async () => {
+  const world = await new StoreWorld({ seed: 2, regions: 1 }).start();
+  await world.settle();
+  const [place] = world.regions;
+  fail(place!.ref!);
+  await world.until(() => place!.ref !== undefined, "a new replica");
+  expect(place!.region!.serving).toBe(false);
+  expect(await world.ask("GET key")).toBe("-CLUSTERDOWN store restarting");
 });
