@@ -142,13 +142,15 @@ export function askAll(
 }
 
 /** The error of a command over several regions, or undefined when every part worked. */
-export function firstError(replies: readonly Reply[], writes: boolean): ErrorReply | undefined {
-  const error = replies.find((reply) => reply instanceof ErrorReply);
-  if (error === undefined || !writes) return error;
-  // "Certainly not executed" would be a lie when another part was.
-  const partly = replies.some((reply) => !(reply instanceof ErrorReply));
-  if (!partly || !error.message.startsWith("CLUSTERDOWN ")) return error;
-  return new ErrorReply(unknownOutcome(`executed in some regions only: ${error.message}`));
+export function errorOf(replies: readonly Reply[], writes: boolean): ErrorReply | undefined {
+  const errors = replies.filter((reply) => reply instanceof ErrorReply);
+  const [first] = errors;
+  if (first === undefined || !writes) return first;
+  // Any other error says that nothing was executed: a lie when another part was, or may have been.
+  const unknown = errors.find(({ message }) => message.startsWith("UNKNOWN "));
+  if (unknown !== undefined) return unknown;
+  if (errors.length === replies.length) return first;
+  return new ErrorReply(unknownOutcome(`executed in some regions only: ${first.message}`));
 }
 
 function split(slot: Slot, routes: readonly Route[]): Part[] {
@@ -172,7 +174,7 @@ function split(slot: Slot, routes: readonly Route[]): Part[] {
 }
 
 function merge(command: RegionCommand, parts: readonly Part[], replies: readonly Reply[]): Reply {
-  const error = firstError(replies, command.flags.includes("write"));
+  const error = errorOf(replies, command.flags.includes("write"));
   if (error !== undefined) return error;
   switch (command.spread) {
     case "sum":

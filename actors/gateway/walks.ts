@@ -11,7 +11,7 @@ import { everyKey, WalkErrand } from "./errand.ts";
 import type { WalkResult } from "./errand.ts";
 import type { Gateway } from "./gateway.ts";
 import type { KeyFilter, Route } from "./protocol.ts";
-import { askAll, firstError } from "./scatter.ts";
+import { askAll, errorOf } from "./scatter.ts";
 import type { Slot } from "./slot.ts";
 
 /** Sub-positions per position: a cursor is position * 65536 + bucket. */
@@ -112,7 +112,7 @@ function whole(
 ): void {
   askAll(command, gateway.routes.all(), slot, (replies) => {
     if (replies === undefined) return slot.reject(storeRestarting);
-    slot.settle(firstError(replies, command.flags.includes("write")) ?? merge(replies));
+    slot.settle(errorOf(replies, command.flags.includes("write")) ?? merge(replies));
   });
 }
 
@@ -234,7 +234,7 @@ class RandomWalk {
     const routes = this.#gateway.routes.all();
     askAll(sizeOfRegion, routes, this.#slot, (replies) => {
       if (replies === undefined) return this.#slot.reject(storeRestarting);
-      const error = firstError(replies, false);
+      const error = errorOf(replies, false);
       if (error !== undefined) return this.#slot.settle(error);
       const total = replies.reduce<number>((sum, reply) => sum + Number(reply), 0);
       let drawn = Math.floor(this.#gateway.random() * total);

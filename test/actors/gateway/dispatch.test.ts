@@ -145,4 +145,35 @@ describe("several regions", () => {
     expect(await ask(client, `MSET ${a} 1 ${c} 2`)).toMatch(/^-UNKNOWN outcome: /);
     expect(await ask(client, `MSET ${c} 2`)).toMatch(/^-CLUSTERDOWN /);
   });
+
+  test("nor one whose outcome is unknown somewhere, wherever else it was refused", async () => {
+    world = await startWorld(commands);
+    const unknown = "UNKNOWN outcome: node n2 is down";
+    const answers = [new ErrorReply("CLUSTERDOWN no leader for region 1"), new ErrorReply(unknown)];
+    for (const [first, last] of [answers, answers.toReversed()]) {
+      for (const region of world.regions) region.onRequest = (request) => request.settle("OK");
+      world.regions[0]!.onRequest = (request) => request.settle(first!);
+      world.regions[3]!.onRequest = (request) => request.settle(last!);
+      const client = await world.client();
+      const [a, c] = [keysOf(0, 1)[0], keysOf(3, 1)[0]];
+      expect(await ask(client, `MSET ${a} 1 ${c} 2`)).toBe(`-${unknown}\r\n`);
+      expect(await ask(client, `DEL ${c} ${a}`)).toBe(`-${unknown}\r\n`);
+      expect(await ask(client, "FLUSHALL")).toBe(`-${unknown}\r\n`);
+    }
+  });
+
+  test("an error of one region does not hide that others executed their part", async () => {
+    world = await startWorld(commands);
+    const message = "ERR too many flushed databases are still being cleared, try again later";
+    for (const region of world.regions) region.onRequest = (request) => request.settle("OK");
+    world.regions[2]!.onRequest = (request) => request.settle(new ErrorReply(message));
+    const client = await world.client();
+    expect(await ask(client, "FLUSHALL")).toBe(
+      `-UNKNOWN outcome: executed in some regions only: ${message}\r\n`,
+    );
+    for (const region of world.regions) {
+      region.onRequest = (request) => request.settle(new ErrorReply(message));
+    }
+    expect(await ask(client, "FLUSHALL")).toBe(`-${message}\r\n`);
+  });
 });

@@ -32,7 +32,7 @@ import {
   VerbatimReply,
 } from "../../../../resp/reply.ts";
 import type { Reply } from "../../../../resp/reply.ts";
-import { add } from "./world.ts";
+import { add } from "./group.ts";
 
 const bytes = fc.uint8Array({ maxLength: 60 }).map((array) => Buffer.from(array));
 const unicode = fc.string({ unit: "binary" });

@@ -8,7 +8,8 @@ import type { WalkResult } from "../../../../actors/gateway/errand.ts";
 import type { RegionRequest } from "../../../../actors/store/protocol.ts";
 import { ErrorReply } from "../../../../resp/reply.ts";
 import type { Reply } from "../../../../resp/reply.ts";
-import { add, read, World } from "./world.ts";
+import { add, read } from "./group.ts";
+import { World } from "./world.ts";
 
 /** Region 1 (keys "a…") is led by n1, region 2 by n2. */
 function led(seed = 1): World {

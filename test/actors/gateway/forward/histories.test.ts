@@ -6,23 +6,32 @@ import { expect, test } from "vitest";
 
 import { ErrorReply } from "../../../../resp/reply.ts";
 import type { Slot } from "../../../../actors/gateway/slot.ts";
-import { add, read, World } from "./world.ts";
+import { add, adds, read } from "./group.ts";
+import { World } from "./world.ts";
 import type { Session, TestNode } from "./world.ts";
 
 interface Asked {
   readonly id: string;
   readonly slot: Slot;
   readonly isWrite: boolean;
+  /** The regions of its keys, counted from zero. */
+  readonly regions: readonly number[];
   readonly node: TestNode;
+}
+
+interface Kinds {
+  readonly restarts: boolean;
 }
 
 class History {
   readonly world: World;
   readonly asked: Asked[] = [];
   sessions: Session[] = [];
-  readonly #kinds: { readonly restarts: boolean };
+  /** Where a session's last command stands in a region's log. */
+  readonly #lastOf = new Map<string, number>();
+  readonly #kinds: Kinds;
 
-  constructor(seed: number, kinds: { readonly restarts: boolean }) {
+  constructor(seed: number, kinds: Kinds) {
     this.world = new World(seed);
     this.#kinds = kinds;
     for (const id of this.world.ids) {
@@ -42,12 +51,21 @@ class History {
     const session = this.#pick(this.sessions);
     const count = 1 + Math.floor(this.world.random() * 4);
     for (let i = 0; i < count; i++) {
-      const isWrite = this.world.random() < 0.6;
       const id = `${session.id}:${session.slots.length}`;
-      const key = this.world.random() < 0.5 ? "a" : "b";
-      const slot = session.ask(isWrite ? add : read, key, id);
-      this.asked.push({ id, slot, isWrite, node: session.node });
+      this.asked.push({ id, node: session.node, ...this.#askOne(session, id) });
     }
+  }
+
+  #askOne(session: Session, id: string): Pick<Asked, "slot" | "isWrite" | "regions"> {
+    const { world } = this;
+    if (world.random() < 0.15) {
+      const slot = session.askAll(adds, [1, 3], ["a", id, "b", id]);
+      return { slot, isWrite: true, regions: [0, 1] };
+    }
+    const isWrite = world.random() < 0.6;
+    const region = world.random() < 0.5 ? 0 : 1;
+    const slot = session.ask(isWrite ? add : read, "ab"[region]!, id);
+    return { slot, isWrite, regions: [region] };
   }
 
   /** One thing happens. */
@@ -109,35 +127,47 @@ class History {
 
   check(): void {
     const { world } = this;
-    const executions = new Map<string, number[]>();
-    world.groups.forEach(({ log }) =>
-      log.forEach((id, at) => executions.set(id, [...(executions.get(id) ?? []), at])),
-    );
-    const lastOf = new Map<string, number>();
-    for (const { id, slot, isWrite, node } of this.asked) {
-      const times = executions.get(id) ?? [];
-      if (isWrite) expect(times.length, `${id} was executed once at most`).toBeLessThan(2);
-      // The process that asked is gone, and its client with it.
-      if (world.node(node.id) !== node) continue;
-      const { reply } = slot;
-      expect(reply, `${id} is answered`).toBeDefined();
-      const error = reply instanceof ErrorReply ? reply.message : "";
+    for (const asked of this.asked) {
+      for (const region of asked.regions) {
+        const times = timesIn(world, region, asked.id);
+        if (asked.isWrite) expect(times.length, `${asked.id} once at most`).toBeLessThan(2);
+      }
+      // Else the process that asked is gone, and its client with it.
+      if (world.node(asked.node.id) === asked.node) this.#checkAnswer(asked);
+    }
+  }
+
+  #checkAnswer({ id, slot, isWrite, regions }: Asked): void {
+    const { reply } = slot;
+    expect(reply, `${id} is answered`).toBeDefined();
+    const error = reply instanceof ErrorReply ? reply.message : "";
+    if (error !== "" && isWrite) expect(error).toMatch(/^(CLUSTERDOWN|UNKNOWN outcome:) /);
+    else if (error !== "") expect(error).toMatch(/^CLUSTERDOWN /);
+    for (const region of regions) {
+      const times = timesIn(this.world, region, id);
       if (error === "") expect(times.length, `${id} was executed`).toBeGreaterThan(0);
       else if (isWrite && error.startsWith("CLUSTERDOWN"))
         expect(times, `${id}: ${error}`).toEqual([]);
-      else if (isWrite) expect(error).toMatch(/^UNKNOWN outcome: /);
-      else expect(error).toMatch(/^CLUSTERDOWN /);
       const at = times.at(-1);
       if (at === undefined || (error !== "" && !isWrite)) continue;
-      const line = `${slot.sessionId}/${String(slot.args[1])}`;
-      expect(at, `${id} is in order`).toBeGreaterThan(lastOf.get(line) ?? -1);
-      lastOf.set(line, at);
+      const line = `${slot.sessionId}/${region}`;
+      expect(at, `${id} is in order`).toBeGreaterThan(this.#lastOf.get(line) ?? -1);
+      this.#lastOf.set(line, at);
     }
   }
 }
 
-function run(seed: number, restarts: boolean): History {
-  const history = new History(seed, { restarts });
+/** When a region executed a command, as places in its log. */
+function timesIn(world: World, region: number, id: string): number[] {
+  const times: number[] = [];
+  world.groups[region]!.log.forEach((executed, at) => {
+    if (executed === id) times.push(at);
+  });
+  return times;
+}
+
+function run(seed: number, kinds: Kinds): History {
+  const history = new History(seed, kinds);
   for (let i = 0; i < 1500; i++) history.step();
   history.heal();
   return history;
@@ -146,17 +176,17 @@ function run(seed: number, restarts: boolean): History {
 const seeds = Array.from({ length: 40 }, (_, seed) => seed + 1);
 
 test.each(seeds)("commands are executed once and in order (seed %i)", (seed) => {
-  run(seed, false).check();
+  run(seed, { restarts: false }).check();
 });
 
 test.each(seeds)("also when processes end and start again (seed %i)", (seed) => {
-  run(seed + 1000, true).check();
+  run(seed + 1000, { restarts: true }).check();
 });
 
 test("the histories meet every kind of answer", () => {
   const met = { done: 0, unknown: 0, down: 0 };
   for (const seed of seeds.slice(0, 10)) {
-    for (const { slot } of run(seed, true).asked) {
+    for (const { slot } of run(seed, { restarts: true }).asked) {
       if (!(slot.reply instanceof ErrorReply)) met.done += 1;
       else if (slot.reply.message.startsWith("UNKNOWN")) met.unknown += 1;
       else met.down += 1;

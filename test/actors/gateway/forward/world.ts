@@ -1,155 +1,26 @@
 // Gateways of several nodes in one process: real routers and forwarding over a network that loses,
-// doubles and reorders, and regions that execute, depose their leaders and lose what was not agreed
-// on. Clock, chance and turns are the test's. What was executed, when and for whom stands in a log.
+// doubles and reorders, in front of the regions of group.ts. Clock, chance and turns are the test's.
 
 import type { NodeInfo } from "../../../../actors/cluster/protocol.ts";
 import type { CommandEntry } from "../../../../actors/gateway/entries.ts";
-import type { ErrandRoute } from "../../../../actors/gateway/protocol.ts";
+import type { ErrandRoute, Route } from "../../../../actors/gateway/protocol.ts";
 import { Router } from "../../../../actors/gateway/router.ts";
+import { scatter } from "../../../../actors/gateway/scatter.ts";
 import { Slot } from "../../../../actors/gateway/slot.ts";
 import type { SlotOwner } from "../../../../actors/gateway/slot.ts";
-import { notLeader, refuse, unknownOutcome } from "../../../../actors/store/protocol.ts";
-import type { Places, RegionEvent, RegionPlace } from "../../../../actors/store/protocol.ts";
+import type { Places, RegionPlace } from "../../../../actors/store/protocol.ts";
 import { Turn } from "../../../../actors/system/turn.ts";
 import type { RegionCommand } from "../../../../resp/command.ts";
 import { ErrorReply } from "../../../../resp/reply.ts";
-import type { Reply } from "../../../../resp/reply.ts";
 import type { Transport } from "../../../../transport/transport.ts";
 import { createRandom, FakeClock } from "./fakes.ts";
-
-const shape = {
-  arity: 3,
-  categories: [],
-  summary: "",
-  since: "1.0.0",
-  complexity: "",
-  group: "string",
-  keys: { first: 1, last: 1, step: 1 },
-  runs: "region",
-  spread: "one",
-  execute: () => null,
-} as const;
-/** `add key id` counts; `read key id` answers the count. */
-export const add = { ...shape, name: "add", flags: ["write"] } satisfies RegionCommand;
-export const read = { ...shape, name: "read", flags: ["readonly"] } satisfies RegionCommand;
+import { add, adds, Group, read, Replica } from "./group.ts";
 
 interface Letter {
   readonly from: string;
   readonly to: string;
   readonly body: Buffer;
   readonly process: object;
-}
-
-/** Some of a region's replicas agree on an order of commands; here, all at once. */
-export class Group {
-  readonly regionId: number;
-  term = 0;
-  leader: string | undefined;
-  readonly counts = new Map<string, number>();
-  /** Ids of executed commands in their order. */
-  readonly log: string[] = [];
-  readonly replicas = new Map<string, Replica>();
-
-  constructor(regionId: number) {
-    this.regionId = regionId;
-  }
-
-  execute(event: RegionEvent): Reply {
-    if (event.type !== "region.request") return null;
-    const key = String(event.args[1]);
-    const count = this.counts.get(key) ?? 0;
-    this.log.push(String(event.args[2]));
-    if (event.command.name === "add") {
-      this.counts.set(key, count + 1);
-      return count + 1;
-    }
-    if (event.command.name === "long") return event.args[1] ?? null;
-    return count;
-  }
-}
-
-/** One node's replica, and the place its gateway sees. */
-export class Replica implements RegionPlace {
-  readonly group: Group;
-  readonly node: TestNode;
-  readonly fromPosition: number;
-  readonly toPosition: number;
-  readonly epoch = 1;
-  readonly peers: readonly string[];
-  readonly recoveredTerm: number;
-  readonly ref = this;
-  isLeader = false;
-  leaderNode: string | undefined;
-  term = 0;
-  pending: RegionEvent[] = [];
-  /** Of these, the first ones were agreed on by a later leader. */
-  #settledElsewhere = 0;
-
-  constructor(group: Group, node: TestNode, peers: readonly string[]) {
-    this.group = group;
-    this.node = node;
-    this.peers = peers;
-    this.recoveredTerm = group.term;
-    this.fromPosition = group.regionId === 1 ? 0 : 100;
-    this.toPosition = group.regionId === 1 ? 99 : 0xffffffff;
-  }
-
-  get regionId(): number {
-    return this.group.regionId;
-  }
-
-  send(event: RegionEvent): void {
-    if (this.isLeader) this.pending.push(event);
-    else refuse(event, notLeader);
-  }
-
-  /** The first `count` are agreed on. */
-  commit(count: number): void {
-    if (!this.isLeader || this.term !== this.group.term) return;
-    for (const event of this.pending.splice(0, count)) answer(event, this.group.execute(event));
-  }
-
-  /** A new leader found the first `count` of these in its log. */
-  inherit(count: number): void {
-    for (const event of this.pending.slice(0, count)) {
-      if (event.type === "region.request" && isWrite(event)) this.group.execute(event);
-    }
-    this.#settledElsewhere = count;
-  }
-
-  /** Hears of a term and who leads in it. */
-  hear(term: number, leader: string | undefined): void {
-    const wasLeader = this.isLeader;
-    this.term = term;
-    this.leaderNode = leader;
-    this.isLeader = leader === this.node.id;
-    const pending = wasLeader ? this.pending : [];
-    if (wasLeader) this.pending = [];
-    // As in a region: who leads is known before or after the refusals, within one step.
-    const early = this.node.world.random() < 0.5;
-    if (early) this.node.placeChanged(this);
-    pending.forEach((event, at) => {
-      const mayHaveHappened = at < this.#settledElsewhere || this.node.world.random() < 0.3;
-      if (event.type === "region.request" && isWrite(event) && mayHaveHappened) {
-        event.settle(new ErrorReply(unknownOutcome("leader changed")));
-      } else refuse(event, "CLUSTERDOWN store restarting");
-    });
-    this.#settledElsewhere = 0;
-    if (!early) this.node.placeChanged(this);
-  }
-}
-
-const isWrite = (event: RegionEvent): boolean =>
-  event.type === "region.request" && event.command.flags.includes("write");
-
-function answer(event: RegionEvent, reply: Reply): void {
-  if (event.type === "region.request") event.settle(reply);
-  else if (event.type === "region.walk") {
-    const keys = [Buffer.from("a1"), Buffer.from("b2")].filter((key) =>
-      event.accepts(key, "string"),
-    );
-    event.settle({ keys, next: event.cursor === 0 ? 7 : undefined });
-  }
 }
 
 /** A client's connection: its commands in order. */
@@ -170,15 +41,29 @@ export class Session implements SlotOwner {
   }
 
   ask(command: RegionCommand, ...args: Array<string | Buffer>): Slot {
-    const { world, router } = this.node;
+    return this.askAll(command, [1], args);
+  }
+
+  /** With keys at these positions; when there are several, a part goes to the region of each. */
+  askAll(
+    command: RegionCommand,
+    keyPositions: readonly number[],
+    args: ReadonlyArray<string | Buffer>,
+  ): Slot {
     const bytes = [command.name, ...args].map((arg) => Buffer.from(arg as string));
-    const slot = new Slot(this, bytes, { id: this.id, db: 0 }, world.clock.nowMs);
+    const slot = new Slot(this, bytes, { id: this.id, db: 0 }, this.node.world.clock.nowMs);
     slot.entry = { command } as CommandEntry;
-    slot.keyPositions = [1];
+    slot.keyPositions = keyPositions;
     this.slots.push(slot);
-    const route = router.regionOf(world.positionOf(bytes[1]!));
-    route?.ref?.send(slot);
+    const routes = keyPositions.map((at) => this.#routeOf(slot, at));
+    if (routes.length === 1) routes[0]!.ref?.send(slot);
+    else scatter(slot, routes);
     return slot;
+  }
+
+  #routeOf(slot: Slot, at: number): Route {
+    const { world, router } = this.node;
+    return router.regionOf(world.positionOf(slot.args[at]!))!;
   }
 }
 
@@ -277,11 +162,12 @@ export class TestNode {
 export class World {
   readonly clock = new FakeClock();
   readonly random: () => number;
-  readonly ids: readonly string[];
+  readonly ids: readonly string[] = ["n1", "n2", "n3"];
   readonly groups = [new Group(1), new Group(2)];
   readonly nodes = new Map<string, TestNode>();
   readonly commands = new Map<string, RegionCommand>([
     ["add", add],
+    ["adds", adds],
     ["read", read],
     ["long", { ...read, name: "long" }],
   ]);
@@ -290,16 +176,15 @@ export class World {
   #turns: Array<() => void> = [];
   #sessions = 0;
 
-  constructor(seed: number, ids: readonly string[] = ["n1", "n2", "n3"]) {
+  constructor(seed: number) {
     this.random = createRandom(seed);
-    this.ids = ids;
     this.turn = new Turn(
       (run) => this.#turns.push(run),
       (error) => {
         throw error;
       },
     );
-    for (const id of ids) this.nodes.set(id, new TestNode(this, id, 1));
+    for (const id of this.ids) this.nodes.set(id, new TestNode(this, id, 1));
   }
 
   node(id: string): TestNode {
@@ -367,10 +252,15 @@ export class World {
   /** One letter arrives: which one, and how often, is chance. */
   deliverOne(loss: number, doubling: number): void {
     const at = this.random() < 0.7 ? 0 : Math.floor(this.random() * this.letters.length);
+    const letter = this.letters[at];
+    if (letter !== undefined && this.random() < doubling) this.letters.push(letter);
+    if (this.random() < loss) this.letters.splice(at, 1);
+    else this.#deliver(at);
+  }
+
+  #deliver(at: number): void {
     const [letter] = this.letters.splice(at, 1);
     if (letter === undefined) return;
-    if (this.random() < doubling) this.letters.push(letter);
-    if (this.random() < loss) return;
     this.node(letter.to).deliver(letter.from, Buffer.from(letter.body));
   }
 
