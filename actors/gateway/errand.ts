@@ -12,6 +12,16 @@ import type { ErrandRoute, Journey, KeyFilter } from "./protocol.ts";
 export const isRefusal = (reply: Reply): reply is ErrorReply =>
   reply instanceof ErrorReply && reply.message.startsWith("CLUSTERDOWN ");
 
+/** What its length takes at most: an argument has less than 2^35 bytes. */
+const perArgumentBytes = 5;
+
+/** What arguments count for: no less than they take in a message to another node. */
+export function argumentBytes(args: readonly Buffer[]): number {
+  let bytes = args.length * perArgumentBytes;
+  for (const arg of args) bytes += arg.length;
+  return bytes;
+}
+
 /** What a step of a walk found, or why it did not happen. */
 export type WalkResult = Parameters<RegionWalk["settle"]>[0];
 
@@ -71,7 +81,9 @@ export class WalkErrand implements RegionWalk, Journey {
   }
 
   get bytes(): number {
-    return 64 + (this.filter.pattern?.length ?? 0);
+    const { pattern, type } = this.filter;
+    // A character takes up to three bytes.
+    return 64 + (pattern?.length ?? 0) + (type?.length ?? 0) * 3;
   }
 
   settle(result: WalkResult): void {

@@ -26,7 +26,7 @@ export interface Journey {
   ticket: number;
   /** Monotonic ms. */
   readonly arrivedAtMs: number;
-  /** Of its arguments, about. */
+  /** What it counts for while it is on its way; as a message it takes hardly more. */
   readonly bytes: number;
   /** Whether it may change data. */
   readonly isWrite: boolean;

@@ -7,7 +7,7 @@ import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
 import { storeRestarting, unknownOutcome } from "../store/protocol.ts";
 import type { RegionRequest } from "../store/protocol.ts";
-import { isRefusal } from "./errand.ts";
+import { argumentBytes, isRefusal } from "./errand.ts";
 import type { ErrandRoute, Journey, Route } from "./protocol.ts";
 import type { Slot, SlotPart } from "./slot.ts";
 
@@ -41,6 +41,7 @@ class PartRequest implements RegionRequest, Journey, SlotPart {
   readonly db: number;
   readonly sessionId: number;
   readonly arrivedAtMs: number;
+  readonly bytes: number;
   route: ErrandRoute | undefined = undefined;
   ticket = 0;
   executed = false;
@@ -60,12 +61,9 @@ class PartRequest implements RegionRequest, Journey, SlotPart {
     this.db = origin.db;
     this.sessionId = origin.sessionId;
     this.arrivedAtMs = origin.arrivedAtMs;
+    this.bytes = argumentBytes(part.args);
     this.#origin = origin;
     this.#settled = settled;
-  }
-
-  get bytes(): number {
-    return this.args.reduce((bytes, arg) => bytes + arg.length, 0);
   }
 
   get isWrite(): boolean {

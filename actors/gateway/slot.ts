@@ -7,7 +7,7 @@ import { ErrorReply } from "../../resp/reply.ts";
 import type { Reply } from "../../resp/reply.ts";
 import type { RegionRequest } from "../store/protocol.ts";
 import type { CommandEntry } from "./entries.ts";
-import { isRefusal } from "./errand.ts";
+import { argumentBytes, isRefusal } from "./errand.ts";
 import type { ErrandRoute, Journey } from "./protocol.ts";
 
 /** The part of a connection a slot tells that its reply has come. */
@@ -45,7 +45,6 @@ export class Slot implements RegionRequest, Journey {
   parts: readonly SlotPart[] | undefined = undefined;
   /** Monotonic ms of the arrival of its batch. */
   readonly arrivedAtMs: number;
-  /** Of its arguments. */
   readonly bytes: number;
   readonly #owner: SlotOwner;
 
@@ -60,9 +59,7 @@ export class Slot implements RegionRequest, Journey {
     this.db = session.db;
     this.sessionId = session.id;
     this.arrivedAtMs = arrivedAtMs;
-    let bytes = 0;
-    for (const arg of args) bytes += arg.length;
-    this.bytes = bytes;
+    this.bytes = argumentBytes(args);
   }
 
   /** Only a slot whose entry is a region command is ever sent to a region. */

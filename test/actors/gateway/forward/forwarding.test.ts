@@ -8,7 +8,7 @@ import type { WalkResult } from "../../../../actors/gateway/errand.ts";
 import type { RegionRequest } from "../../../../actors/store/protocol.ts";
 import { ErrorReply } from "../../../../resp/reply.ts";
 import type { Reply } from "../../../../resp/reply.ts";
-import { add, read } from "./group.ts";
+import { add, adds, read } from "./group.ts";
 import { World } from "./world.ts";
 
 /** Region 1 (keys "a…") is led by n1, region 2 by n2. */
@@ -244,6 +244,30 @@ test("a large value goes there and back while pieces are lost, and others are se
   expect(value.equals(big.reply as Buffer)).toBe(true);
   expect(world.groups[0]!.log).toEqual(["big"]);
   expect(other.reply).toBe(1);
+});
+
+test("many empty arguments are long as well, whole or in parts", () => {
+  const world = led();
+  const session = world.session("n3");
+  const empty = Array.from({ length: 700_000 }, () => Buffer.alloc(0));
+  const one = session.askAll(add, [1], ["a", "one", ...empty]);
+  const both = session.askAll(adds, [1, 3], ["a", "both", "b", "both", ...empty]);
+  world.calm(300);
+  expect([one.reply, both.reply]).toEqual([1, 3]);
+});
+
+test("so is the long name of a type in a walk", () => {
+  const world = led();
+  const results: WalkResult[] = [];
+  const filter = { pattern: undefined, type: "\xe9".repeat(400_000) };
+  const walk = { db: 0, sessionId: 9, count: Infinity, cursor: 5, filter };
+  const done = (result: WalkResult): unknown => results.push(result);
+  world
+    .node("n3")
+    .router.regionOf(1)!
+    .ref!.send(new WalkErrand(walk, world.clock.nowMs, done));
+  world.calm(300);
+  expect(results).toEqual([{ keys: [], next: undefined }]);
 });
 
 test("only so much is under way to a node; the rest follows", () => {
