@@ -67,6 +67,7 @@ export class WalkErrand implements RegionWalk, Journey {
   readonly isWrite = false;
   route: ErrandRoute | undefined = undefined;
   ticket = 0;
+  losses = 0;
   readonly #done: (result: WalkResult) => void;
 
   constructor(step: WalkStep, arrivedAtMs: number, done: (result: WalkResult) => void) {

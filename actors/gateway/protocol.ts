@@ -28,6 +28,8 @@ export interface Journey {
   readonly arrivedAtMs: number;
   /** What it counts for while it is on its way; as a message it takes hardly more. */
   readonly bytes: number;
+  /** How often it was on its way to a node that did not answer. */
+  losses: number;
   /** Whether it may change data. */
   readonly isWrite: boolean;
   /** Answers for good, whatever it is. A walk's answer is `[next or null, keys]`. */
@@ -61,6 +63,8 @@ export interface ForwardingOptions {
   readonly transport: Transport;
   /** Of this process (`NodeInfo.epoch`): no two processes of a node share one. */
   readonly epoch: number;
+  /** Answers that a node may leave uncollected before its commands have to wait; 64 MiB when absent. */
+  readonly keptBytesMax?: number;
   /** A body that cannot be read. */
   readonly onGarbled: (from: string, error: unknown) => void;
 }

@@ -44,6 +44,7 @@ class PartRequest implements RegionRequest, Journey, SlotPart {
   readonly bytes: number;
   route: ErrandRoute | undefined = undefined;
   ticket = 0;
+  losses = 0;
   executed = false;
   readonly #origin: Origin;
   readonly #settled: (reply: Reply) => void;

@@ -41,6 +41,7 @@ export class Slot implements RegionRequest, Journey {
   silent = false;
   route: ErrandRoute | undefined = undefined;
   ticket = 0;
+  losses = 0;
   /** The shares of the regions when there are several. */
   parts: readonly SlotPart[] | undefined = undefined;
   /** Monotonic ms of the arrival of its batch. */

@@ -7,11 +7,12 @@ import { ErrorReply, type Reply } from "../../../resp/reply.ts";
 import type { TurnTask } from "../../system/turn.ts";
 import type { Places, RegionEvent, RegionPlace, RegionRequest } from "../../store/protocol.ts";
 import { acceptsBy, isRefusal, walkReply } from "../errand.ts";
+import { answerOf, notExecuted, writeAnswer } from "./answers.ts";
+import { end, isNewer, keyOf, newIncoming, stateOf } from "./incoming.ts";
+import type { Incoming, Sender } from "./incoming.ts";
 import {
   bodySoftBytes,
   kinds,
-  outcomes,
-  pieceBytes,
   readCommand,
   readCommandsHead,
   sides,
@@ -22,14 +23,16 @@ import {
   type StreamState,
   type WireCommand,
 } from "./messages.ts";
-import { replyBytes, writeReply } from "./reply-codec.ts";
-import type { Transfers } from "./transfers.ts";
+import { wholeBytesMax, type Transfers } from "./transfers.ts";
+import type { Whole } from "./whole.ts";
 import { WireReader, WireWriter } from "./wire.ts";
 
 /** What a term that is over is remembered for: late messages of it are still answered truly. */
 const rememberedMs = 30_000;
 /** Sessions of one gateway process get numbers of their own, below zero, this far apart. */
 const sessionsPerGateway = 2 ** 31;
+/** A stream that was silent for so long is given up; its answers hold nobody back. */
+const silentMs = 5000;
 
 /** A command as it is known here. */
 export interface KnownCommand {
@@ -46,51 +49,17 @@ export interface ExecutorPorts {
   /** Runs the task at the end of this turn. */
   defer(task: TurnTask): void;
   readonly transfers: Transfers;
+  /** Answers that a node has not collected: with more of them its commands are not taken. */
+  readonly keptBytesMax: number;
 }
-
-/** An answer as it is kept. Undefined = the command is being executed. */
-type Answer =
-  | { readonly outcome: "reply"; readonly reply: Reply }
-  | { readonly outcome: "refused" }
-  | { readonly outcome: "large"; readonly whole: Buffer }
-  | undefined;
-
-/** Which of two streams of a node for a region is the newer one. */
-const isNewer = (id: StreamId, than: StreamId): boolean =>
-  id.epoch === than.epoch ? id.number > than.number : id.epoch > than.epoch;
-
-/** What is known of one stream. */
-interface Incoming {
-  readonly from: string;
-  readonly id: StreamId;
-  readonly term: number;
-  /** Everything below has been taken. */
-  expected: number;
-  readonly answers: Map<number, Answer>;
-  /** Answered since the last body of answers. */
-  fresh: number[];
-  /** The large command at `expected` is on its way. */
-  fetching: boolean;
-  /** Its term is over: nothing more is taken. */
-  closed: boolean;
-  heardAtMs: number;
-  /** A body of answers is due. */
-  isDue: boolean;
-  /** A command was missing. */
-  hasGap: boolean;
-}
-
-/** A node's gateway uses one stream for a region at a time: with a newer one the older is over. */
-const keyOf = (from: string, { regionId }: StreamId): string => `${regionId}/${from}`;
-
-const notExecuted: Answer = { outcome: "refused" };
 
 export class Executor implements TurnTask {
   readonly #ports: ExecutorPorts;
   readonly #streams = new Map<string, Incoming>();
-  /** By node: the process heard last, and its number among all gateways ever heard. */
-  readonly #gateways = new Map<string, { readonly epoch: number; readonly number: number }>();
-  #gatewayCount = 0;
+  /** By node: the process heard last. */
+  readonly #senders = new Map<string, Sender>();
+  #senderCount = 0;
+  #holdsBack = false;
   #due: Incoming[] = [];
   readonly #writer = new WireWriter();
 
@@ -100,7 +69,7 @@ export class Executor implements TurnTask {
 
   /** Answers are kept, which are forgotten when nobody fetches them. */
   get isBusy(): boolean {
-    for (const { answers } of this.#streams.values()) if (answers.size > 0) return true;
+    for (const { answers } of this.#streams.values()) if (!answers.isEmpty) return true;
     return false;
   }
 
@@ -112,8 +81,9 @@ export class Executor implements TurnTask {
     if (stream === undefined) return;
     stream.heardAtMs = this.#ports.now();
     if (!isLedHere(place, head)) stream.closed = true;
-    this.#forget(stream, head.watermark);
-    if (head.probes) this.#freshenAll(stream, head.watermark);
+    stream.answers.forget(head.watermark);
+    if (this.#holdsBack) this.#letGoOn();
+    if (head.probes) stream.fresh = stream.answers.numbers(head.watermark);
     for (let seq = head.firstSeq; !reader.atEnd; seq++) {
       const command = readCommand(reader);
       if (seq < stream.expected) continue;
@@ -122,9 +92,15 @@ export class Executor implements TurnTask {
         stream.hasGap = true;
         break;
       }
+      if (this.#isFull(stream.sender)) {
+        stream.isHeldBack = true;
+        this.#holdsBack = true;
+        break;
+      }
       this.#take(stream, seq, command, place);
     }
-    if (head.probes || stream.closed || stream.hasGap) this.#answerLater(stream);
+    if (head.probes || stream.closed || stream.hasGap || stream.isHeldBack)
+      this.#answerLater(stream);
   }
 
   /** The region is led in another term now, or elsewhere: nothing more is taken for the old one. */
@@ -138,7 +114,7 @@ export class Executor implements TurnTask {
   }
 
   /** A large reply that its sender fetches. */
-  whole(from: string, id: StreamId, seq: number): Buffer | undefined {
+  whole(from: string, id: StreamId, seq: number): Whole | undefined {
     const stream = this.#streamOf(from, id);
     const answer = stream?.answers.get(seq);
     if (stream !== undefined) stream.heardAtMs = this.#ports.now();
@@ -147,13 +123,16 @@ export class Executor implements TurnTask {
 
   tick(nowMs: number): void {
     for (const [key, stream] of this.#streams) {
-      if (stream.answers.size === 0 && !stream.closed) continue;
+      if (stream.answers.isEmpty && !stream.closed) continue;
       if (nowMs - stream.heardAtMs <= rememberedMs) continue;
       // An open one is known as long as its term, so that nothing of it is executed twice; but nobody
       // waits for its answers any more.
-      if (stream.closed) this.#streams.delete(key);
-      else stream.answers.clear();
+      stream.answers.clear();
+      if (!stream.closed) continue;
+      stream.isOver = true;
+      this.#streams.delete(key);
     }
+    if (this.#holdsBack) this.#letGoOn();
   }
 
   /** The end of a turn: what was answered in it leaves. */
@@ -175,27 +154,16 @@ export class Executor implements TurnTask {
     // What its sender has given up on must not be executed behind what came later.
     const known = this.#streams.get(keyOf(from, id));
     if (known !== undefined && isNewer(known.id, id)) return undefined;
-    if (!this.#isNewestProcess(from, id.epoch)) return undefined;
-    const stream: Incoming = {
-      from,
-      id,
-      term: head.term,
-      expected: 1,
-      answers: new Map(),
-      fresh: [],
-      fetching: false,
-      closed: false,
-      heardAtMs: 0,
-      isDue: false,
-      hasGap: false,
-    };
+    const sender = this.#senderOf(from, id.epoch);
+    if (sender === undefined) return undefined;
+    const stream = newIncoming(from, id, head.term, sender);
     if (!isLedHere(place, head)) {
       // An earlier process of this node may have led in that term and executed anything.
       const isOurs = place !== undefined && head.term > place.recoveredTerm;
       this.#send(stream, isOurs ? streamStates.closed : streamStates.stranger, []);
       return undefined;
     }
-    if (known !== undefined) known.closed = true;
+    if (known !== undefined) end(known);
     this.#streams.set(keyOf(from, id), stream);
     return stream;
   }
@@ -205,36 +173,50 @@ export class Executor implements TurnTask {
     return stream?.id.epoch === id.epoch && stream.id.number === id.number ? stream : undefined;
   }
 
-  /** Nobody waits for what an older process of that node has asked, and it may have been executed. */
-  #isNewestProcess(from: string, epoch: number): boolean {
-    const known = this.#gateways.get(from);
-    if (known !== undefined && known.epoch >= epoch) return known.epoch === epoch;
-    this.#gateways.set(from, { epoch, number: ++this.#gatewayCount });
-    return true;
-  }
-
-  #forget(stream: Incoming, watermark: number): void {
-    for (const seq of stream.answers.keys()) {
-      if (seq >= watermark) return;
-      stream.answers.delete(seq);
+  /** Undefined: nobody waits for what an older process of that node asks; it may have been executed. */
+  #senderOf(from: string, epoch: number): Sender | undefined {
+    const known = this.#senders.get(from);
+    if (known !== undefined && known.epoch >= epoch) {
+      return known.epoch === epoch ? known : undefined;
     }
+    const sender = { epoch, number: ++this.#senderCount, keptBytes: 0 };
+    this.#senders.set(from, sender);
+    return sender;
   }
 
-  #freshenAll(stream: Incoming, watermark: number): void {
-    stream.fresh = [];
-    for (const [seq, answer] of stream.answers) {
-      if (seq >= watermark && answer !== undefined) stream.fresh.push(seq);
+  /** Whether a node has to collect answers before more of its commands are taken. */
+  #isFull(sender: Sender): boolean {
+    const { keptBytesMax } = this.#ports;
+    if (sender.keptBytes <= keptBytesMax) return false;
+    const nowMs = this.#ports.now();
+    let bytes = 0;
+    for (const stream of this.#streams.values()) {
+      if (stream.sender !== sender || stream.closed) continue;
+      if (nowMs - stream.heardAtMs < silentMs) bytes += stream.answers.bytes;
+    }
+    return bytes > keptBytesMax;
+  }
+
+  /** Answers were collected: whoever was held back because of them sends again. */
+  #letGoOn(): void {
+    this.#holdsBack = false;
+    for (const stream of this.#streams.values()) {
+      if (!stream.isHeldBack) continue;
+      stream.isHeldBack = this.#isFull(stream.sender);
+      if (stream.isHeldBack) this.#holdsBack = true;
+      else this.#answerLater(stream);
     }
   }
 
   #take(stream: Incoming, seq: number, command: WireCommand, place: RegionPlace | undefined): void {
-    if (command.shape === "large") {
+    const isLarge = command.shape === "large";
+    if (isLarge && command.length <= wholeBytesMax) {
       this.#fetch(stream, seq, command.length);
       return;
     }
     stream.expected = seq + 1;
     stream.answers.set(seq, undefined);
-    const event = this.#eventOf(stream, seq, command);
+    const event = isLarge ? commandTooLong : this.#eventOf(stream, seq, command);
     if (event instanceof ErrorReply) this.#answer(stream, seq, event);
     else if (place?.ref === undefined) this.#answer(stream, seq, refusal);
     else place.ref.send(event);
@@ -258,18 +240,19 @@ export class Executor implements TurnTask {
     seq: number,
     command: Exclude<WireCommand, { shape: "large" }>,
   ): RegionEvent | ErrorReply {
-    const settle = (reply: Reply): void => this.#answer(stream, seq, reply);
     const sessionId = this.#sessionOf(stream, command.session);
     const { db } = command;
     if (command.shape === "walk") {
       const { cursor, count, filter } = command;
       const accepts = acceptsBy(filter);
-      const done = (result: Parameters<typeof walkReply>[0]): void => settle(walkReply(result));
+      const done = (result: Parameters<typeof walkReply>[0]): void =>
+        this.#answer(stream, seq, walkReply(result));
       return { type: "region.walk", db, sessionId, cursor, count, accepts, settle: done };
     }
     const { args } = command;
     const known = this.#ports.resolve(command.name, args);
     if (known instanceof ErrorReply) return known;
+    const isWrite = known.command.flags.includes("write");
     const request: RegionRequest = {
       type: "region.request",
       command: known.command,
@@ -277,28 +260,21 @@ export class Executor implements TurnTask {
       keyPositions: known.keyPositions(args),
       db,
       sessionId,
-      settle,
+      settle: (reply) => this.#answer(stream, seq, reply, isWrite),
     };
     return request;
   }
 
   /** The evaluator keeps the order of each session: those of other nodes must not meet ours. */
-  #sessionOf({ from }: Incoming, session: number): number {
-    const number = this.#gateways.get(from)?.number ?? 0;
-    return -(number * sessionsPerGateway + session);
+  #sessionOf({ sender }: Incoming, session: number): number {
+    return -(sender.number * sessionsPerGateway + session);
   }
 
-  #answer(stream: Incoming, seq: number, reply: Reply): void {
-    stream.answers.set(seq, this.#kept(reply));
+  #answer(stream: Incoming, seq: number, reply: Reply, isWrite = false): void {
+    if (stream.isOver) return;
+    stream.answers.set(seq, answerOf(reply, isWrite));
     stream.fresh.push(seq);
     this.#answerLater(stream);
-  }
-
-  #kept(reply: Reply): Answer {
-    if (replyBytes(reply) <= pieceBytes) return { outcome: "reply", reply };
-    const writer = new WireWriter();
-    writeReply(writer, reply);
-    return { outcome: "large", whole: writer.take() };
   }
 
   #answerLater(stream: Incoming): void {
@@ -309,8 +285,7 @@ export class Executor implements TurnTask {
 
   #sendAnswers(stream: Incoming): void {
     this.#sortRefusals(stream);
-    const gap = stream.hasGap ? streamStates.gap : streamStates.open;
-    const state = stream.closed ? streamStates.closed : gap;
+    const state = stateOf(stream);
     stream.hasGap = false;
     const { fresh } = stream;
     stream.fresh = [];
@@ -349,6 +324,7 @@ export class Executor implements TurnTask {
 }
 
 const refusal = new ErrorReply("CLUSTERDOWN store restarting");
+const commandTooLong = new ErrorReply("ERR the command is longer than 1 GiB");
 
 function isLedHere(place: RegionPlace | undefined, head: CommandsHead): boolean {
   return (
@@ -357,13 +333,4 @@ function isLedHere(place: RegionPlace | undefined, head: CommandsHead): boolean 
     place.term === head.term &&
     place.epoch === head.regionEpoch
   );
-}
-
-function writeAnswer(writer: WireWriter, seq: number, answer: Answer): void {
-  // Forgotten: the sender has it.
-  if (answer === undefined) return;
-  writer.varint(seq);
-  writer.u8(outcomes[answer.outcome]);
-  if (answer.outcome === "reply") writeReply(writer, answer.reply);
-  else if (answer.outcome === "large") writer.varint(answer.whole.length);
 }

@@ -15,6 +15,8 @@ import { WireError, WireReader } from "./wire.ts";
 const tickMs = 50;
 /** Arguments on their way to one node; beyond them its commands wait here. */
 const inFlightMax = 64 * 1024 * 1024;
+/** Answers that another node has not collected; beyond them its commands wait there. */
+const keptBytesMax = 64 * 1024 * 1024;
 
 export interface ForwardingPorts {
   readonly transport: Transport;
@@ -24,6 +26,7 @@ export interface ForwardingPorts {
   readonly turn: Turn;
   readonly clock: GatewayClock;
   readonly resolve: ExecutorPorts["resolve"];
+  readonly keptBytesMax?: number;
   readonly onGarbled: (from: string, error: unknown) => void;
   /** Looks after what is held, for as long as it says that something is. */
   readonly tick: (nowMs: number) => boolean;
@@ -67,6 +70,7 @@ export class Forwarding implements TurnTask {
       send,
       defer: (task) => ports.turn.defer("reply", task),
       transfers: this.#transfers,
+      keptBytesMax: ports.keptBytesMax ?? keptBytesMax,
     });
     transport.receive("gateway", (from, body) => this.#received(from, body));
     transport.onConnection((connected) => {

@@ -45,6 +45,8 @@ export const streamStates = {
   closed: 2,
   /** The same, but an earlier process of this node may have executed what was sent to it. */
   stranger: 3,
+  /** Nothing from `expected` on is taken before the sender has collected large answers. */
+  full: 4,
 } as const;
 export type StreamState = (typeof streamStates)[keyof typeof streamStates];
 

@@ -22,6 +22,7 @@ import {
 import type { StreamId } from "./messages.ts";
 import { readReply } from "./reply-codec.ts";
 import type { Fetch, Transfers } from "./transfers.ts";
+import { WholeWriter, type Whole } from "./whole.ts";
 import { WireError, WireReader, WireWriter } from "./wire.ts";
 
 /** Without an answer for this long it is asked for again, then after twice as long, and so on. */
@@ -36,6 +37,8 @@ const unconfirmedBytesMax = 1024 * 1024;
 const unconfirmedCommandsMax = 8192;
 /** Answered entries at the head of the list beyond which it is cut. */
 const compactAt = 512;
+/** A read that was lost with a node is asked again so many times: it may be what ends them. */
+const lossesMax = 2;
 /** What a command takes beside its arguments, about. */
 const overheadBytes = 64;
 
@@ -61,8 +64,9 @@ export interface StreamPorts {
   ended(stream: Stream): void;
 }
 
-/** One for all streams: a body is written within one synchronous step. */
+/** For all streams: a body, or a large command, is written within one synchronous step. */
 const writer = new WireWriter();
+const wholeWriter = new WholeWriter();
 
 export class Stream {
   readonly target: StreamTarget;
@@ -88,12 +92,14 @@ export class Stream {
   #askedAtMs = 0;
   #progressAtMs = 0;
   #wentBackAtMs = -Infinity;
+  /** The executor takes nothing more at the moment. */
+  #isHeldBack = false;
   /** Since when nothing new is sent; undefined = it is open. */
   #closedAtMs: number | undefined;
   #refused = false;
   #ended = false;
-  /** Large commands as bytes, and large replies on their way, by number. */
-  readonly #wholes = new Map<number, Buffer>();
+  /** Large commands, and large replies on their way, by number. */
+  readonly #wholes = new Map<number, Whole>();
   readonly #fetches = new Map<number, Fetch>();
 
   constructor(target: StreamTarget, owner: StreamOwner, ports: StreamPorts) {
@@ -139,13 +145,16 @@ export class Stream {
     for (let seq = this.#base; seq <= this.#sent; seq++) {
       const errand = this.#errands[seq - this.#start];
       if (errand?.isWrite === true) this.#remove(seq)?.finish(unknown);
+      if (errand?.isWrite === false && ++errand.losses > lossesMax) {
+        this.#remove(seq)?.finish(new ErrorReply(`CLUSTERDOWN ${reason}`));
+      }
     }
     this.#takeBack(this.#base);
     this.#finish();
   }
 
   /** Its large command, which the executor fetches. */
-  whole(seq: number): Buffer | undefined {
+  whole(seq: number): Whole | undefined {
     const whole = this.#wholes.get(seq);
     if (whole !== undefined) this.#progressAtMs = this.#ports.now();
     return whole;
@@ -163,7 +172,12 @@ export class Stream {
       this.#closedAtMs ??= this.#ports.now();
       if (state === streamStates.stranger) return this.break("the node that led has restarted");
       this.#takeBack(expected);
-    } else if (state === streamStates.gap) {
+    } else if (state === streamStates.full) {
+      // It waits for us, not for its region: that we collect, and hear that we have.
+      this.#isHeldBack = true;
+      this.#progressAtMs = this.#ports.now();
+      this.#tellWatermark();
+    } else if (state === streamStates.gap || this.#isHeldBack) {
       this.#goBack();
     }
     if (this.#closedAtMs !== undefined && this.#unanswered === 0) this.#finish();
@@ -174,7 +188,7 @@ export class Stream {
     if (this.#ended) return;
     if (this.#unanswered === 0) {
       // Nothing follows that would carry it: the executor keeps answers until it hears this.
-      if (this.#toldWatermark < this.#base) this.#sendBody(false);
+      this.#tellWatermark();
       return;
     }
     const sentAtMs = this.#sentAtMs[this.#base - this.#start] ?? 0;
@@ -217,10 +231,16 @@ export class Stream {
   #goBack(): void {
     const nowMs = this.#ports.now();
     // Everything behind a gap reports it: once is enough for as long as a round trip takes.
-    if (this.#next <= this.#received || nowMs - this.#wentBackAtMs < 20) return;
+    const isRepeated = !this.#isHeldBack && nowMs - this.#wentBackAtMs < 20;
+    this.#isHeldBack = false;
+    if (this.#next <= this.#received || isRepeated) return;
     this.#wentBackAtMs = nowMs;
     this.#next = this.#received;
     this.#unconfirmedBytes = 0;
+  }
+
+  #tellWatermark(): void {
+    if (this.#toldWatermark < this.#base) this.#sendBody(false);
   }
 
   /** One body: as many commands as fit, from `#next` on. */
@@ -253,9 +273,8 @@ export class Stream {
     if (errand.bytes <= pieceBytes) return writeErrand(writer, errand);
     let whole = this.#wholes.get(seq);
     if (whole === undefined) {
-      const own = new WireWriter();
-      writeErrand(own, errand);
-      whole = own.take();
+      writeErrand(wholeWriter, errand);
+      whole = wholeWriter.whole();
       this.#wholes.set(seq, whole);
     }
     writeLarge(writer, whole.length);
@@ -301,6 +320,7 @@ export class Stream {
     const fetch = transfers.fetch(this.target.node, what, length, (whole) => {
       this.#fetches.delete(seq);
       this.#answered(seq, readReply(new WireReader(whole)));
+      this.#tellWatermark();
       if (this.#closedAtMs !== undefined && this.#unanswered === 0) this.#finish();
     });
     this.#fetches.set(seq, fetch);

@@ -4,6 +4,7 @@
 
 import { kinds, pieceBytes, readPieceId, writePieceId } from "./messages.ts";
 import type { PieceId, Side, StreamId } from "./messages.ts";
+import type { Whole } from "./whole.ts";
 import { WireError, WireWriter } from "./wire.ts";
 import type { WireReader } from "./wire.ts";
 
@@ -11,18 +12,18 @@ import type { WireReader } from "./wire.ts";
 const askedMax = 4;
 /** An asked piece that has not come is asked for again. */
 const askAgainMs = 300;
-/** What may be fetched from one node at a time; one thing alone may be larger. */
+/** What may be fetched from one node and side at a time; one thing alone may be larger. */
 const bytesPerNodeMax = 64 * 1024 * 1024;
 /** Of what is asked for nothing came for this long: who kept it is gone. */
 const abandonedMs = 10_000;
-/** Nothing a client may send or get is longer. */
-const lengthMax = 2 ** 30;
+/** What is longer cannot be fetched: who has it has to say so instead. */
+export const wholeBytesMax = 2 ** 30;
 
 export interface TransferPorts {
   now(): number;
   send(to: string, body: Buffer): void;
   /** The whole that a piece was asked of; undefined when it is gone. */
-  whole(node: string, side: Side, stream: StreamId, seq: number): Buffer | undefined;
+  whole(node: string, side: Side, stream: StreamId, seq: number): Whole | undefined;
 }
 
 /** Something being fetched. */
@@ -134,7 +135,7 @@ export class Transfers {
 
   /** Fetches the whole; `done` gets it once. Asking for the same again returns the fetch under way. */
   fetch(node: string, what: What, length: number, done: (whole: Buffer) => void): Fetch {
-    if (length > lengthMax) throw new WireError(`${length} bytes in one command or reply`);
+    if (length > wholeBytesMax) throw new WireError(`${length} bytes in one command or reply`);
     const known = this.#pulls.get(keyOf(node, what));
     if (known !== undefined) return known;
     const pull = new Pull(this, { node, what, length }, done);
@@ -148,8 +149,9 @@ export class Transfers {
     const piece = readPieceId(reader, stream);
     const whole = this.#ports.whole(from, piece.side, stream, piece.seq);
     if (whole === undefined || piece.offset >= whole.length) return false;
+    const end = Math.min(piece.offset + pieceBytes, whole.length);
     writePieceId(this.#writer, kinds.piece, piece);
-    this.#writer.bytes(whole.subarray(piece.offset, piece.offset + pieceBytes));
+    this.#writer.pieces(whole.slices(piece.offset, end), end - piece.offset);
     this.#ports.send(from, this.#writer.take());
     return true;
   }

@@ -38,6 +38,8 @@ export class Group {
   term = 0;
   leader: string | undefined;
   readonly counts = new Map<string, number>();
+  /** What `read` answers in place of a count. */
+  readonly values = new Map<string, Reply>();
   /** Ids of executed commands in their order. */
   readonly log: string[] = [];
   readonly replicas = new Map<string, Replica>();
@@ -56,7 +58,7 @@ export class Group {
       return count + 1;
     }
     if (event.command.name === "long") return event.args[1] ?? null;
-    return count;
+    return this.values.get(key) ?? count;
   }
 }
 

@@ -21,6 +21,7 @@ interface Asked {
 
 interface Kinds {
   readonly restarts: boolean;
+  readonly keptBytesMax?: number;
 }
 
 class History {
@@ -32,7 +33,7 @@ class History {
   readonly #kinds: Kinds;
 
   constructor(seed: number, kinds: Kinds) {
-    this.world = new World(seed);
+    this.world = new World(seed, kinds.keptBytesMax);
     this.#kinds = kinds;
     for (const id of this.world.ids) {
       this.sessions.push(this.world.session(id), this.world.session(id));
@@ -181,6 +182,10 @@ test.each(seeds)("commands are executed once and in order (seed %i)", (seed) => 
 
 test.each(seeds)("also when processes end and start again (seed %i)", (seed) => {
   run(seed + 1000, { restarts: true }).check();
+});
+
+test.each(seeds)("also when answers have to be collected first (seed %i)", (seed) => {
+  run(seed + 2000, { restarts: true, keptBytesMax: 60 }).check();
 });
 
 test("the histories meet every kind of answer", () => {

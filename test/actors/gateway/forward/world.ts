@@ -101,6 +101,7 @@ export class TestNode {
       forwarding: {
         transport: this.#transport(),
         epoch,
+        keptBytesMax: world.keptBytesMax,
         onGarbled: (_, error) => {
           throw error;
         },
@@ -163,6 +164,7 @@ export class World {
   readonly clock = new FakeClock();
   readonly random: () => number;
   readonly ids: readonly string[] = ["n1", "n2", "n3"];
+  readonly keptBytesMax: number;
   readonly groups = [new Group(1), new Group(2)];
   readonly nodes = new Map<string, TestNode>();
   readonly commands = new Map<string, RegionCommand>([
@@ -176,7 +178,8 @@ export class World {
   #turns: Array<() => void> = [];
   #sessions = 0;
 
-  constructor(seed: number) {
+  constructor(seed: number, keptBytesMax = 64 * 1024 * 1024) {
+    this.keptBytesMax = keptBytesMax;
     this.random = createRandom(seed);
     this.turn = new Turn(
       (run) => this.#turns.push(run),
@@ -256,6 +259,11 @@ export class World {
     if (letter !== undefined && this.random() < doubling) this.letters.push(letter);
     if (this.random() < loss) this.letters.splice(at, 1);
     else this.#deliver(at);
+  }
+
+  /** The letter that was written first arrives. */
+  deliverFirst(): void {
+    this.#deliver(0);
   }
 
   #deliver(at: number): void {
