@@ -2,7 +2,7 @@
 // command through a region and comes back as a reply, and the events of engine, log and regions.
 
 import type { Fetch } from "./fetch.ts";
-import type { WalkResult } from "./walk.ts";
+import type { WalkResult, WalkRun } from "./walk.ts";
 import type { RegionCommand } from "../../resp/command.ts";
 import { ErrorReply, type Reply } from "../../resp/reply.ts";
 import type { Effect } from "../../storage/keyspace/effects.ts";
@@ -78,7 +78,7 @@ export interface RegionFailed {
 /** What a region sends itself when a walk's iterator has ended. */
 export interface RegionWalked {
   readonly type: "region.walked";
-  readonly walk: RegionWalk;
+  readonly walk: WalkRun;
   readonly found: WalkResult;
 }
 

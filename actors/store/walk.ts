@@ -22,8 +22,13 @@ export interface WalkResult {
   readonly expired: RegionExpire["due"];
 }
 
-interface Waiting {
+/** One run of a walk. A walk that was given back may come again: then it is another run. */
+export interface WalkRun {
   readonly walk: RegionWalk;
+}
+
+interface Waiting {
+  readonly run: WalkRun;
   /** Runs when this index is applied. */
   readonly index: number;
 }
@@ -41,7 +46,7 @@ export class Walks {
   readonly #expire: (due: RegionExpire["due"], settle: RegionExpire["settle"]) => void;
   #waiting: Waiting[] = [];
   #unconfirmed: Unconfirmed[] = [];
-  readonly #running = new Set<RegionWalk>();
+  readonly #running = new Set<WalkRun>();
 
   constructor(
     ports: RegionPorts,
@@ -56,11 +61,12 @@ export class Walks {
   }
 
   begin(walk: RegionWalk, nowMs: number): void {
-    this.#running.add(walk);
+    const run: WalkRun = { walk };
+    this.#running.add(run);
     const index = this.#host.lastIndex;
-    if (this.#host.appliedIndex >= index) this.#start(walk, nowMs);
+    if (this.#host.appliedIndex >= index) this.#start(run, nowMs);
     else {
-      this.#waiting.push({ walk, index });
+      this.#waiting.push({ run, index });
       this.#ports.handles.engine?.writer.hurry();
     }
   }
@@ -74,15 +80,15 @@ export class Walks {
     if (this.#waiting.length === 0) return;
     const due = this.#waiting.filter((waiting) => waiting.index <= index);
     this.#waiting = this.#waiting.filter((waiting) => waiting.index > index);
-    for (const { walk } of due) this.#start(walk, this.#now());
+    for (const { run } of due) this.#start(run, this.#now());
   }
 
   /** The iterator is done: answers, after the removal of what it hid. */
-  finish(walk: RegionWalk, { keys, next, expired }: WalkResult): void {
-    if (!this.#running.has(walk)) return;
+  finish(run: WalkRun, { keys, next, expired }: WalkResult): void {
+    if (!this.#running.has(run)) return;
     const settle = (error?: string): void => {
-      if (!this.#running.delete(walk)) return;
-      walk.settle(error === undefined ? { keys, next } : { error });
+      if (!this.#running.delete(run)) return;
+      run.walk.settle(error === undefined ? { keys, next } : { error });
     };
     if (expired.length > 0) {
       this.#expire(expired, settle);
@@ -105,16 +111,18 @@ export class Walks {
   abandon(error: string): void {
     this.#waiting = [];
     this.#unconfirmed = [];
-    for (const walk of this.#running) walk.settle({ error });
+    // Who takes one back may send it again at once.
+    const runs = [...this.#running];
     this.#running.clear();
+    for (const { walk } of runs) walk.settle({ error });
   }
 
-  #start(walk: RegionWalk, nowMs: number): void {
+  #start(run: WalkRun, nowMs: number): void {
     const engine = this.#ports.handles.engine?.engine;
     if (engine === undefined) return;
     const { applied } = this.#host;
-    walkKeys(engine, walk, applied, Math.max(nowMs, applied.counters.maxNowMs)).then(
-      (found) => this.#host.tellSelf({ type: "region.walked", walk, found }),
+    walkKeys(engine, run.walk, applied, Math.max(nowMs, applied.counters.maxNowMs)).then(
+      (found) => this.#host.tellSelf({ type: "region.walked", walk: run, found }),
       (error: unknown) => this.#ports.onFatal(error as Error),
     );
   }
