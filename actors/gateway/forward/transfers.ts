@@ -28,7 +28,7 @@ export interface TransferPorts {
 
 /** Something being fetched. */
 export interface Fetch {
-  /** Monotonic ms when the last piece came, or when it was asked for. */
+  /** Monotonic ms when the last piece came, of what it waits for as well, or when it was asked for. */
   readonly progressAtMs: number;
   cancel(): void;
 }
@@ -38,8 +38,15 @@ type What = Omit<PieceId, "offset">;
 const keyOf = (node: string, { side, stream, seq }: What): string =>
   `${node}/${side}/${stream.epoch}/${stream.number}/${stream.regionId}/${seq}`;
 
+/** What comes from one node of one side. Commands do not wait for replies, which may be many. */
+interface Lane {
+  /** Monotonic ms when a piece came. */
+  progressAtMs: number;
+}
+
 class Pull implements Fetch {
   readonly node: string;
+  readonly lane: Lane;
   readonly length: number;
   readonly #what: What;
   readonly #done: (whole: Buffer) => void;
@@ -49,7 +56,7 @@ class Pull implements Fetch {
   #pieces: Float64Array = new Float64Array(0);
   #missing = 0;
   #nextPiece = 0;
-  progressAtMs: number;
+  #progressAtMs: number;
 
   constructor(
     owner: Transfers,
@@ -60,8 +67,13 @@ class Pull implements Fetch {
     this.node = from.node;
     this.length = from.length;
     this.#what = from.what;
+    this.lane = owner.laneOf(from.node, from.what.side);
     this.#done = done;
-    this.progressAtMs = owner.now();
+    this.#progressAtMs = owner.now();
+  }
+
+  get progressAtMs(): number {
+    return this.started ? this.#progressAtMs : Math.max(this.#progressAtMs, this.lane.progressAtMs);
   }
 
   get key(): string {
@@ -73,7 +85,7 @@ class Pull implements Fetch {
   }
 
   start(): void {
-    this.progressAtMs = this.#owner.now();
+    this.#progressAtMs = this.#owner.now();
     this.#buffer = Buffer.allocUnsafeSlow(this.length);
     this.#missing = Math.ceil(this.length / pieceBytes);
     this.#pieces = new Float64Array(this.#missing);
@@ -92,7 +104,8 @@ class Pull implements Fetch {
     this.#buffer.set(bytes, offset);
     this.#pieces[at] = Infinity;
     this.#missing -= 1;
-    this.progressAtMs = this.#owner.now();
+    this.#progressAtMs = this.#owner.now();
+    this.lane.progressAtMs = this.#progressAtMs;
     if (this.#missing > 0) return this.#askNext();
     this.#owner.drop(this);
     this.#done(this.#buffer);
@@ -120,6 +133,7 @@ export class Transfers {
   readonly #ports: TransferPorts;
   readonly #writer = new WireWriter();
   readonly #pulls = new Map<string, Pull>();
+  readonly #lanes = new Map<string, Lane>();
 
   constructor(ports: TransferPorts) {
     this.#ports = ports;
@@ -133,6 +147,13 @@ export class Transfers {
     return this.#ports.now();
   }
 
+  laneOf(node: string, side: Side): Lane {
+    const name = `${side}/${node}`;
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) this.#lanes.set(name, (lane = { progressAtMs: 0 }));
+    return lane;
+  }
+
   /** Fetches the whole; `done` gets it once. Asking for the same again returns the fetch under way. */
   fetch(node: string, what: What, length: number, done: (whole: Buffer) => void): Fetch {
     if (length > wholeBytesMax) throw new WireError(`${length} bytes in one command or reply`);
@@ -140,7 +161,7 @@ export class Transfers {
     if (known !== undefined) return known;
     const pull = new Pull(this, { node, what, length }, done);
     this.#pulls.set(pull.key, pull);
-    this.#startNext(node);
+    this.#startNext(pull);
     return pull;
   }
 
@@ -168,7 +189,7 @@ export class Transfers {
   }
 
   drop(pull: Pull): void {
-    if (this.#pulls.delete(pull.key)) this.#startNext(pull.node);
+    if (this.#pulls.delete(pull.key)) this.#startNext(pull);
   }
 
   tick(nowMs: number): void {
@@ -179,11 +200,11 @@ export class Transfers {
     }
   }
 
-  #startNext(node: string): void {
+  #startNext({ lane }: Pull): void {
     let bytes = 0;
     const waiting: Pull[] = [];
     for (const pull of this.#pulls.values()) {
-      if (pull.node !== node) continue;
+      if (pull.lane !== lane) continue;
       if (pull.started) bytes += pull.length;
       else waiting.push(pull);
     }
