@@ -116,6 +116,14 @@ function whole(
   });
 }
 
+/**
+ * A region answers in the middle of its own work, and what it is sent there is lost with it when that
+ * work fails: whoever asks it again does so later in the turn.
+ */
+function later(gateway: Gateway, run: () => void): void {
+  gateway.turn.defer("evaluate", { run });
+}
+
 /** One step into the region that owns the cursor; `done` also hears that the region is not there. */
 function step(
   gateway: Gateway,
@@ -130,7 +138,8 @@ function step(
   const { db, sessionId } = slot;
   const nowMs = gateway.clock.monotonicMs();
   const walk = { db, sessionId, cursor, count, filter };
-  route.ref.send(new WalkErrand(walk, nowMs, (result) => done(result, route)));
+  const answered = (result: WalkResult): void => later(gateway, () => done(result, route));
+  route.ref.send(new WalkErrand(walk, nowMs, answered));
 }
 
 /** Where the walk goes on after a region; undefined behind the last one. */
@@ -245,7 +254,8 @@ class RandomWalk {
       const width = chosen.toPosition - chosen.fromPosition + 1;
       const position = chosen.fromPosition + Math.floor(this.#gateway.random() * width);
       const skip = Math.floor(this.#gateway.random() * (randomSkipMax + 1));
-      this.#pick(chosen, { cursor: position * bucketsPerPosition, skip, wrapped: false });
+      const from = { cursor: position * bucketsPerPosition, skip, wrapped: false };
+      later(this.#gateway, () => this.#pick(chosen, from));
     });
   }
 

@@ -105,6 +105,32 @@ test("DBSIZE adds the regions, FLUSHALL asks all of them", async () => {
   }
 });
 
+test("no region is sent anything while it answers, which its failure would lose", async () => {
+  const client = await worldWith(hundred, { limits: { walkKeysPerStepMax: 2 } });
+  let answering = 0;
+  let lost = 0;
+  const answers = <T>(event: { settle(answer: T): void }, answer: T): void => {
+    answering += 1;
+    event.settle(answer);
+    answering -= 1;
+  };
+  for (const region of world.regions) {
+    region.onRequest = (request) => {
+      lost += answering;
+      answers(request, 3);
+    };
+    region.onWalk = (walk) => {
+      lost += answering;
+      const next = walk.cursor % 65_536 === 0 ? walk.cursor + 1 : undefined;
+      answers(walk, { keys: [Buffer.from("key:0")], next });
+    };
+  }
+  client.send("KEYS *", "SCAN 0 1000", "RANDOMKEY", "ECHO end");
+  await client.until("end\r\n");
+  expect(world.regions.flatMap(({ walks }) => walks).length).toBeGreaterThan(8);
+  expect(lost).toBe(0);
+});
+
 test("RANDOMKEY does not favour the key behind a wide gap", async () => {
   // Numerical Recipes' generator in place of chance.
   let state = 1;
