@@ -30,6 +30,8 @@ import { Walks } from "./walk.ts";
 const entrySoftBytes = 128 * 1024;
 /** A command with more effects than this is staged in fragments. */
 const commandBytesMax = 320 * 1024;
+/** A command that no longer fits what was staged is staged anew, so often at most. */
+const stagingsMax = 3;
 /** With this many writes it does not wait for the journal: evaluating them takes as long. */
 const eagerWrites = 64;
 
@@ -264,32 +266,18 @@ export class Evaluator implements TurnTask {
       request.settle(new ErrorReply("CLUSTERDOWN the disk is full, writes are refused"));
       return;
     }
-    keyspace.begin(parked?.stream?.staged);
-    keyspace.spill = parked?.stream?.spilled === true;
-    let reply: Reply;
-    try {
-      reply = request.command.execute(keyspace.view(request.db), request.args);
-    } catch (error) {
-      keyspace.rollback();
-      if (error instanceof Miss) this.#parking.park(request, parked, keyspace.missing, keyspace);
-      else request.settle(commandFailure(this.#ports, request, error));
+    const stream = parked?.stream;
+    keyspace.begin(stream?.staged);
+    keyspace.spill = stream?.spilled === true;
+    const reply = this.#execute(request, parked, keyspace);
+    if (reply === undefined) return;
+    if (stream !== undefined) keyspace.finishStaged();
+    if (keyspace.commandBytes > commandBytesMax) {
+      if (parked !== undefined && stream !== undefined) this.#stageAnew(parked, stream, keyspace);
+      else this.#stage(request, parked, keyspace);
       return;
     }
-    if (parked?.stream !== undefined) {
-      keyspace.finishStaged();
-      this.#entries.add(parked.stream.stagingRecordDels());
-      if (keyspace.commandBytes > commandBytesMax) {
-        // Something expired meanwhile: it comes out differently, and too large again.
-        keyspace.rollback();
-        this.#entries.add(parked.stream.staged.drops());
-        parked.stream = undefined;
-        this.#evaluate(request, parked);
-        return;
-      }
-    } else if (keyspace.commandBytes > commandBytesMax) {
-      this.#stage(request, parked, keyspace);
-      return;
-    }
+    if (stream !== undefined) this.#entries.add(stream.stagingRecordDels());
     if (!isRemoval(request)) {
       counters.commands++;
       if (!isWrite) {
@@ -307,19 +295,31 @@ export class Evaluator implements TurnTask {
     if (keyspace.effectBytes > entrySoftBytes) this.#close();
   }
 
+  /** The command's reply; undefined when it was put aside or has failed. */
+  #execute(
+    request: RegionRequest,
+    parked: Parked | undefined,
+    keyspace: Keyspace,
+  ): Reply | undefined {
+    try {
+      return request.command.execute(keyspace.view(request.db), request.args);
+    } catch (error) {
+      keyspace.rollback();
+      if (error instanceof Miss) this.#parking.park(request, parked, keyspace.missing, keyspace);
+      else request.settle(commandFailure(this.#ports, request, error));
+      return undefined;
+    }
+  }
+
   /** The command's effects do not fit one entry: its chunks go ahead in fragments nobody can see. */
   #stage(request: RegionRequest, parked: Parked | undefined, keyspace: Keyspace): void {
-    const spilled = keyspace.commandMetaBytes > commandBytesMax;
+    const spilled = keyspace.commandFixedBytes > commandBytesMax;
     if (spilled) {
       keyspace.rollback();
       keyspace.begin();
       keyspace.spill = true;
-      try {
-        request.command.execute(keyspace.view(request.db), request.args);
-      } finally {
-        keyspace.spill = false;
-      }
-      if (keyspace.commandMetaBytes > commandBytesMax) {
+      if (this.#execute(request, parked, keyspace) === undefined) return;
+      if (keyspace.commandFixedBytes > commandBytesMax) {
         keyspace.rollback();
         request.settle(tooManyWrites);
         return;
@@ -327,6 +327,15 @@ export class Evaluator implements TurnTask {
     }
     const stream = new StagedStream(keyspace.stage(), spilled, stagingKey);
     this.#parking.parkWith(stream, request, parked);
+  }
+
+  /** Something expired meanwhile: the command came out differently, and too large again. */
+  #stageAnew(parked: Parked, stream: StagedStream, keyspace: Keyspace): void {
+    keyspace.rollback();
+    this.#entries.add(stream.drops());
+    parked.stream = undefined;
+    if (parked.stagings < stagingsMax) this.#evaluate(parked.request, parked);
+    else parked.request.settle(tooManyWrites);
   }
 
   #expire(event: RegionExpire): void {

@@ -17,6 +17,8 @@ export interface Parked extends Waiter {
   readonly request: RegionRequest;
   /** Its fragments, when its effects do not fit one entry. */
   stream: StagedStream | undefined;
+  /** How often it has been staged. */
+  stagings: number;
 }
 
 export class Parking {
@@ -99,11 +101,13 @@ export class Parking {
 
   /** The command waits until its fragments are applied. */
   parkWith(stream: StagedStream, request: RegionRequest, before: Parked | undefined): void {
-    this.#put(request, before).stream = stream;
+    const parked = this.#put(request, before);
+    parked.stream = stream;
+    parked.stagings++;
   }
 
   #put(request: RegionRequest, before: Parked | undefined): Parked {
-    const fresh = { request, found: new Map(), outstanding: 0, stream: undefined };
+    const fresh = { request, found: new Map(), outstanding: 0, stream: undefined, stagings: 0 };
     const parked: Parked = before ?? fresh;
     this.#parked.add(parked);
     this.locks.hold(request);

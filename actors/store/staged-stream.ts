@@ -62,6 +62,11 @@ export class StagedStream {
     }));
   }
 
+  /** Take everything back, for a command that does not name the chunks after all. */
+  drops(): Effect[] {
+    return [...this.stagingRecordDels(), ...this.staged.drops()];
+  }
+
   #stagingRecordPuts(): Effect[] {
     return this.staged.strings.map(({ position, oid }) => ({
       type: "put",

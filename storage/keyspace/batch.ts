@@ -32,10 +32,12 @@ function revertAll<K, T>(undos: Undo<K, T>[]): void {
 
 export class Batch {
   effects: Effect[] = [];
-  /** Bytes of all effects, and of those since the mark: everything, and what is not a chunk. */
+  /** Bytes of all effects, and of those since the mark: everything, and what cannot be staged. */
   effectBytes = 0;
   commandBytes = 0;
-  commandMetaBytes = 0;
+  commandFixedBytes = 0;
+  /** Of these, chunks of strings that others see: patched in place since the mark. */
+  patchedBytes = 0;
   /** Whether a reply of the command since the mark depends on an expired key being hidden. */
   hidExpired = false;
   stateChanged = false;
@@ -79,7 +81,8 @@ export class Batch {
     this.#staged = staged;
     if (this.#stagedUsed.size > 0) this.#stagedUsed = new Set();
     this.commandBytes = 0;
-    this.commandMetaBytes = 0;
+    this.commandFixedBytes = 0;
+    this.patchedBytes = 0;
     this.hidExpired = false;
   }
 
@@ -135,7 +138,7 @@ export class Batch {
     const before = map.get(name);
     const bytes = this.effectBytes;
     const at = this.#put(before?.at ?? -1, key, value);
-    this.commandMetaBytes += this.effectBytes - bytes;
+    this.commandFixedBytes += this.effectBytes - bytes;
     this.#undoRecords.push({ map, key: name, before });
     map.set(name, { value: record, at });
   }
@@ -161,26 +164,37 @@ export class Batch {
       return;
     }
     const key = chunkKey(position, oid, chunkNo);
+    const bytesBefore = this.effectBytes;
     map.set(chunkNo, { value: bytes, at: this.#put(before?.at ?? -1, key, bytes) });
-    this.#fresh.get(oid)?.chunks.set(chunkNo, { key, bytes });
+    const fresh = this.#fresh.get(oid);
+    if (fresh !== undefined) fresh.chunks.set(chunkNo, { key, bytes });
+    else {
+      this.patchedBytes += this.effectBytes - bytesBefore;
+      this.commandFixedBytes += this.effectBytes - bytesBefore;
+    }
+  }
+
+  /** Whether the command since the mark allocated it: its chunks can be staged. */
+  isFresh(oid: number): boolean {
+    return this.#fresh.has(oid);
   }
 
   /** A put of a key that has no local form: the TTL index. */
   putPlain(key: Buffer, value: Buffer): void {
     this.#put(-1, key, value);
-    this.commandMetaBytes += key.length + value.length + effectOverheadBytes;
+    this.commandFixedBytes += key.length + value.length + effectOverheadBytes;
   }
 
   del(key: Buffer): void {
     this.effects.push({ type: "del", key });
     this.#grow(key.length + effectOverheadBytes);
-    this.commandMetaBytes += key.length + effectOverheadBytes;
+    this.commandFixedBytes += key.length + effectOverheadBytes;
   }
 
   drop(position: number, oid: number): void {
     this.effects.push({ type: "drop", position, oid });
     this.#grow(effectOverheadBytes);
-    this.commandMetaBytes += effectOverheadBytes;
+    this.commandFixedBytes += effectOverheadBytes;
   }
 
   /** A fresh object id for a string at `position`, one that was staged for it if there is any. */

@@ -10,6 +10,8 @@ import type { KeyspaceView } from "./view.ts";
 
 /** A longer patch of a long string is written under a new oid, so that it can be staged. */
 const maxPatchInPlaceBytes = 128 * 1024;
+/** … and so is the next patch of a command that has patched about this much in place. */
+const maxPatchesInPlaceBytes = 256 * 1024;
 const emptyValue = Buffer.alloc(0);
 
 export class DatabaseView implements KeyspaceView {
@@ -103,13 +105,18 @@ export class DatabaseView implements KeyspaceView {
   ): void {
     const keyspace = this.#keyspace;
     const position = keyspace.positionOf(key);
-    const anew = bytes.length > maxPatchInPlaceBytes;
+    const anew = !this.#batch.isFresh(record.oid) && this.#isTooMuchInPlace(bytes.length);
     const oid = anew ? this.#batch.allocate(position) : record.oid;
     const source = chunkedSource(keyspace, position, record);
     if (bytes.length > 0) patchChunks(keyspace, position, oid, source, offset, bytes, anew);
     if (anew || length !== record.length || !record.raw) {
       keyspace.replace(this.db, key, record, { ...record, raw: true, oid, length });
     }
+  }
+
+  #isTooMuchInPlace(bytes: number): boolean {
+    if (bytes > maxPatchInPlaceBytes) return true;
+    return this.#batch.patchedBytes + bytes > maxPatchesInPlaceBytes;
   }
 
   setExpiry(key: Buffer, record: KeyRecord, expireAtMs: number): void {

@@ -19,7 +19,7 @@
 //   3. in a later batch: keyspace.begin(staged); run the command; keyspace.finishStaged()
 //      now only metas remain: chunks equal to the staged ones are no effects. If it came out
 //      differently (something expired meanwhile), the differences are effects, and unused oids drops.
-//   When `commandMetaBytes` itself is too much in 1 (many middle-sized values, MSET), set
+//   When `commandFixedBytes` itself is too much in 1 (many middle-sized values, MSET), set
 //   `keyspace.spill = true` before running it again, and stage that run: values over 256 bytes go
 //   to chunks. Still too much: refuse with `tooManyWrites` of resp/errors.ts.
 //   A staged write that will never run again: propose staged.drops().
@@ -121,13 +121,13 @@ export class Keyspace implements ChunkStore {
     return this.#batch.effectBytes;
   }
 
-  /** The same for the command since `begin`, and what of it is not chunks. */
+  /** The same for the command since `begin`, and what of it cannot be staged: all but fresh chunks. */
   get commandBytes(): number {
     return this.#batch.commandBytes;
   }
 
-  get commandMetaBytes(): number {
-    return this.#batch.commandMetaBytes;
+  get commandFixedBytes(): number {
+    return this.#batch.commandFixedBytes;
   }
 
   /** The command since `begin` met an expired key: its reply waits for an entry with this `nowMs`. */

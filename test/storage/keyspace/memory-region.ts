@@ -54,7 +54,7 @@ export class MemoryRegion {
   ): T {
     const result = this.attempt(keyspace, db, body, staged);
     if (staged === undefined && keyspace.commandBytes > this.cap) {
-      if (keyspace.commandMetaBytes > this.cap) {
+      if (keyspace.commandFixedBytes > this.cap) {
         keyspace.rollback();
         keyspace.spill = true;
         this.attempt(keyspace, db, body);
