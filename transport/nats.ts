@@ -24,7 +24,10 @@ export interface NatsOptions extends NatsCredentials {
   readonly signal?: AbortSignal;
   /** Hears of everything worth a log line; must not throw. */
   readonly onProblem: OnProblem;
-  /** Runs its argument at the end of the turn; `setImmediate` unless given. */
+  /**
+   * Runs its argument when the code that sends is done; `queueMicrotask` unless given: who sends
+   * gathers for a turn anyway, and one more pass of the event loop would come after every turn.
+   */
   readonly schedule?: (run: () => void) => void;
   /** Uniform in [0, 1), for jitter, the order of servers and stream ids; `Math.random` unless given. */
   readonly random?: () => number;
@@ -74,7 +77,7 @@ export async function openNatsTransport(options: NatsOptions): Promise<Transport
     nodeId,
     messages,
     bulk,
-    schedule: options.schedule ?? ((run) => setImmediate(run)),
+    schedule: options.schedule ?? queueMicrotask,
     timers,
     random,
     streams: {

@@ -37,7 +37,7 @@ export function onTick(state: RaftState, event: Tick, effects: RaftEffect[]): vo
   // While term or vote are on their way to the disk, a poll would show them.
   if (!mayLead(state) || !isVoteDurable(state)) return;
   // The boot wait rests on this too: `waitsFromMs` begins at the start (`safety.md` 17).
-  if (event.nowMs - state.waitsFromMs < waitMs(state, event.electionTimeoutMs)) return;
+  if (!isElectionDue(state, event)) return;
   state.waitsFromMs = event.nowMs;
   becomeRole(state, "preCandidate", state.term, 0, effects);
   state.granted.add(state.replicaId);
@@ -45,8 +45,16 @@ export function onTick(state: RaftState, event: Tick, effects: RaftEffect[]): vo
   campaignIfPolled(state, event.nowMs, effects);
 }
 
+/** Whether a tick means anything to who does not lead: most find that the leader was heard. */
+export function isElectionDue(
+  state: Readonly<RaftState>,
+  { nowMs, electionTimeoutMs }: Pick<Tick, "nowMs" | "electionTimeoutMs">,
+): boolean {
+  return isAlone(state) || nowMs - state.waitsFromMs >= waitMs(state, electionTimeoutMs);
+}
+
 /** A follower waits for its leader; whoever stands already has no promise to keep, only to spread out. */
-function waitMs({ role }: RaftState, electionTimeoutMs: number): number {
+function waitMs({ role }: Readonly<RaftState>, electionTimeoutMs: number): number {
   if (role === "follower") return electionTimeoutMs;
   return retryMs + electionTimeoutMs - minElectionTimeoutMs;
 }

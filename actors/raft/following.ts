@@ -154,9 +154,21 @@ function reply(
   answered: Pick<AppendReply, "sentAtMs" | "promiseMs">,
   effects: RaftEffect[],
 ): void {
-  const { replicaId: from, term, commitIndex } = state;
-  const head = { type: "append.reply" as const, from, to, term, commitIndex };
-  effects.push({ type: "send", message: { ...head, ...agreement, ...answered } });
+  effects.push({
+    type: "send",
+    message: {
+      type: "append.reply",
+      from: state.replicaId,
+      to,
+      term: state.term,
+      commitIndex: state.commitIndex,
+      matched: agreement.matched,
+      index: agreement.index,
+      hintTerm: agreement.hintTerm,
+      sentAtMs: answered.sentAtMs,
+      promiseMs: answered.promiseMs,
+    },
+  });
 }
 
 /** A snapshot lies durably in the engine: the log begins behind it, unless it already goes on there. */

@@ -76,13 +76,21 @@ function sendNext(
   }
   progress.sentAtMs = nowMs;
   progress.toldCommit = Math.max(progress.toldCommit, Math.min(commitIndex, last));
-  const head = { to: peer, term, prevIndex, prevTerm, commitIndex };
   if (last === prevIndex) {
-    sendEmpty(state, head, nowMs, effects);
+    sendEmpty(state, { to: peer, term, prevIndex, prevTerm, commitIndex }, nowMs, effects);
     return false;
   }
-  const { roleEpoch } = state;
-  effects.push({ type: "sendEntries", ...head, roleEpoch, first: progress.next, last });
+  effects.push({
+    type: "sendEntries",
+    to: peer,
+    term,
+    prevIndex,
+    prevTerm,
+    commitIndex,
+    roleEpoch: state.roleEpoch,
+    first: progress.next,
+    last,
+  });
   if (progress.mode === "replicate") {
     progress.inflight.push({ last, bytes });
     progress.inflightBytes += bytes;
@@ -100,9 +108,20 @@ interface AppendHead {
 }
 
 function sendEmpty(state: RaftState, head: AppendHead, nowMs: number, effects: RaftEffect[]): void {
-  const from = state.replicaId;
-  const message = { type: "append.request" as const, from, ...head, entries: [], sentAtMs: nowMs };
-  effects.push({ type: "send", message });
+  effects.push({
+    type: "send",
+    message: {
+      type: "append.request",
+      from: state.replicaId,
+      to: head.to,
+      term: head.term,
+      prevIndex: head.prevIndex,
+      prevTerm: head.prevTerm,
+      commitIndex: head.commitIndex,
+      entries: [],
+      sentAtMs: nowMs,
+    },
+  });
 }
 
 /** Peers that have everything hear how far it is committed; when all know, an idle group is silent. */

@@ -159,7 +159,9 @@ class Reader {
       case codes["append.reply"]:
         return {
           type: "append.reply",
-          ...head,
+          from: head.from,
+          to: head.to,
+          term: head.term,
           matched: this.#flags(1) === 1,
           index: this.#u48(),
           hintTerm: this.#u48(),
@@ -191,7 +193,9 @@ class Reader {
     }
     return {
       type: "append.request",
-      ...head,
+      from: head.from,
+      to: head.to,
+      term: head.term,
       prevIndex,
       prevTerm,
       commitIndex,

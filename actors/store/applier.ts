@@ -117,7 +117,7 @@ export class Applier implements LazyApplier {
         regionId: host.regionId,
         operations,
         applied: { index: last.index, term: last.term },
-        ...(state === undefined ? {} : { state }),
+        state,
         sync,
         onDone: () => {
           host.onApplied(last.index);

@@ -2,7 +2,7 @@
 // heartbeats prove, orders of the server. It stands between link and server, which call, and the
 // replica's own actor, whose mailbox everything goes through, so that a failure is the actor's.
 
-import { follows } from "../raft/election.ts";
+import { follows, isElectionDue } from "../raft/election.ts";
 import { replicationFloor } from "../raft/progress.ts";
 import type { RaftMessage } from "../raft/protocol.ts";
 import { canRead, readConfirmed } from "../raft/reads.ts";
@@ -45,8 +45,12 @@ export class Inbox implements EvidenceReplica {
   /** `mayLead` false: it does not stand for election until the next tick, whoever asks. */
   tick(nowMs: number, mayLead: boolean): void {
     this.#mayLead = mayLead;
-    const isBound = mayLead || this.#host.raft?.role === "leader";
-    const electionTimeoutMs = isBound ? this.#electionTimeoutMs : Infinity;
+    const { raft } = this.#host;
+    const isLeader = raft?.role === "leader";
+    const electionTimeoutMs = mayLead || isLeader ? this.#electionTimeoutMs : Infinity;
+    // Ten times a second and region: one that would change nothing is not worth an event.
+    if (raft === undefined) return;
+    if (!isLeader && !isElectionDue(raft, { nowMs, electionTimeoutMs })) return;
     this.#send({ type: "raft.tick", nowMs, electionTimeoutMs });
   }
 

@@ -2,7 +2,7 @@
 // while they are young, from the journal when they are not. It stands between the core's effects and
 // the log actor and link; it knows where replicas live and decides nothing.
 
-import type { HardState, LogEntry } from "../../storage/journal/types.ts";
+import type { HardState, JournalWrite, LogEntry } from "../../storage/journal/types.ts";
 import type { Peer } from "../../storage/local-records.ts";
 import type { LogPosition, PersistToken, RaftEffect, RaftMessage } from "../raft/protocol.ts";
 import type { ReplicaWriter } from "../raft/perform.ts";
@@ -60,13 +60,7 @@ export class Outgoing implements ReplicaWriter {
   ): void {
     this.#window.append(entries);
     const { regionId, replicaId } = this.#host;
-    const write = {
-      regionId,
-      replicaId,
-      entries,
-      ...(hardState === undefined ? {} : { hardState }),
-      ...(reset === undefined ? {} : { reset }),
-    };
+    const write: JournalWrite = { regionId, replicaId, entries, hardState, reset };
     this.#ports.log.send({
       type: "log.append",
       write,
@@ -110,7 +104,16 @@ export class Outgoing implements ReplicaWriter {
     const { to, term, prevIndex, prevTerm, commitIndex } = effect;
     const from = this.#host.replicaId;
     const sentAtMs = this.#ports.clock.monotonicMs();
-    const head = { type: "append.request" as const, from, to, term, prevIndex, prevTerm };
-    this.send({ ...head, commitIndex, entries, sentAtMs });
+    this.send({
+      type: "append.request",
+      from,
+      to,
+      term,
+      prevIndex,
+      prevTerm,
+      commitIndex,
+      entries,
+      sentAtMs,
+    });
   }
 }

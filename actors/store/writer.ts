@@ -15,7 +15,7 @@ export interface ApplyJob {
   /** Position of the last entry in `operations`; undefined = only local records. */
   readonly applied?: { readonly index: number; readonly term: number };
   /** The region's counters after this job, written once per batch. */
-  readonly state?: WriteOperation;
+  readonly state?: WriteOperation | undefined;
   /** Flush, and other changes that must not be redone, want a synced batch. */
   readonly sync: boolean;
   /** The batch holding this job has been written. */

@@ -25,11 +25,11 @@ export interface HardState {
 export interface JournalWrite {
   readonly regionId: number;
   readonly replicaId: number;
-  readonly hardState?: HardState;
+  readonly hardState?: HardState | undefined;
   /** Drop the whole log and restart it behind this position (after a snapshot install). */
-  readonly reset?: { readonly index: number; readonly term: number };
+  readonly reset?: { readonly index: number; readonly term: number } | undefined;
   /** Consecutive. An append at index i removes every entry >= i written before it. */
-  readonly entries?: readonly LogEntry[];
+  readonly entries?: readonly LogEntry[] | undefined;
 }
 
 /** What recovery found for one replica. */

@@ -3,6 +3,7 @@
 
 import { expect, test } from "vitest";
 import type { RaftEvent } from "../../../actors/raft/protocol.ts";
+import type { RaftState } from "../../../actors/raft/state.ts";
 import { Inbox } from "../../../actors/store/inbox.ts";
 import type { Outgoing } from "../../../actors/store/outgoing.ts";
 import { RaftTime } from "../../../actors/store/raft-time.ts";
@@ -15,9 +16,16 @@ function world() {
   const clock = new HeapClock();
   const events: RaftEvent[] = [];
   const state = { mayLead: true };
+  const membership = { voters: [1, 2, 3], learners: [] };
+  const raft = {
+    role: "follower",
+    waitsFromMs: 0,
+    replicaId: 1,
+    membership,
+  } as unknown as RaftState;
   const inbox = new Inbox(
     { clock, random: () => 0 } as unknown as RegionPorts,
-    { raft: undefined, ended: false },
+    { raft, ended: false },
     { heardFrom: () => undefined } as unknown as Outgoing,
     (event) => void events.push(event as RaftEvent),
   );
@@ -41,11 +49,19 @@ function world() {
   return { clock, events, state, handOver };
 }
 
-test("the clock is looked at before the first tick", () => {
+test("a tick is an event only when the election timeout is over", () => {
+  const { clock, events } = world();
+  clock.advance(1400);
+  expect(events).toEqual([]);
+  clock.advance(100);
+  expect(events).toMatchObject([{ type: "raft.tick", electionTimeoutMs: 1500 }]);
+});
+
+test("the clock is looked at before the first tick, and a wrong one never stands", () => {
   const { clock, events, state } = world();
   state.mayLead = false;
-  clock.advance(100);
-  expect(events).toMatchObject([{ type: "raft.tick", electionTimeoutMs: Infinity }]);
+  clock.advance(10_000);
+  expect(events).toEqual([]);
 });
 
 test("a leadership is taken over only while the clock is right", () => {
