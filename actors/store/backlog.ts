@@ -15,6 +15,12 @@ export class Backlog {
     this.#bytes += bytes;
   }
 
+  /** What was appended may be lost: it counts no longer, applied or not. */
+  clear(): void {
+    this.#entries.length = 0;
+    this.#bytes = 0;
+  }
+
   /** The engine holds everything up to `index`. */
   applied(index: number): void {
     let done = 0;

@@ -77,6 +77,12 @@ export class Entries {
     this.#backlog.applied(index);
   }
 
+  /** Another term: what was appended in an earlier one may never be applied. */
+  clear(): void {
+    this.#extraEffects = [];
+    this.#backlog.clear();
+  }
+
   #append(): number {
     const payload = encoder.finish();
     const expected = this.#host.lastIndex + 1;

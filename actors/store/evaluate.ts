@@ -98,6 +98,7 @@ export class Evaluator implements TurnTask {
     this.memory.reset(this.#host.appliedIndex);
     this.memory.uncleared = applied.uncleared;
     this.#outbox.committed(this.#host.appliedIndex);
+    this.#entries.clear();
     this.#defer();
   }
 
