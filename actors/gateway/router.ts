@@ -4,6 +4,7 @@
 
 import { ErrorReply } from "../../resp/reply.ts";
 import type { NodeInfo, NodeListener } from "../cluster/protocol.ts";
+import { diskFull } from "../store/protocol.ts";
 import type { Places, RegionPlace } from "../store/protocol.ts";
 import type { Turn, TurnTask } from "../system/turn.ts";
 import type { ExecutorPorts } from "./forward/executor.ts";
@@ -221,7 +222,7 @@ class Way implements Route, RegionRef, StreamOwner, TurnTask {
 const leaderChanged = new ErrorReply("CLUSTERDOWN the region's leader has changed");
 
 /** A refusal that another leader, or the same a little later, would not give. */
-const isPassing = ({ message }: ErrorReply): boolean => !message.includes("disk is full");
+const isPassing = ({ message }: ErrorReply): boolean => message !== diskFull;
 
 export class Router implements Routes, NodeListener {
   readonly #options: RouterOptions;

@@ -19,7 +19,7 @@ import type { EvaluatorHost } from "./evaluator-host.ts";
 import { Parking, type Parked } from "./parking.ts";
 import { Proposals } from "./proposals.ts";
 import type { RegionPorts } from "./region-ports.ts";
-import { refuse, storeRestarting, unknownOutcome } from "./protocol.ts";
+import { diskFull, refuse, storeRestarting, unknownOutcome } from "./protocol.ts";
 import type { RegionEvent, RegionExpire, RegionFetched, RegionWalked } from "./protocol.ts";
 import type { RegionPropose, RegionRequest } from "./protocol.ts";
 import { isRemoval, removals } from "./removal.ts";
@@ -264,7 +264,7 @@ export class Evaluator implements TurnTask {
     }
     const isWrite = request.command.flags.includes("write");
     if (isWrite && this.#ports.handles.journal?.full === true) {
-      request.settle(new ErrorReply("CLUSTERDOWN the disk is full, writes are refused"));
+      request.settle(new ErrorReply(diskFull));
       return;
     }
     const stream = parked?.stream;

@@ -134,6 +134,8 @@ export interface Places {
  * `CLUSTERDOWN` has certainly not been executed: whoever routes may try another replica.
  */
 export const storeRestarting = "CLUSTERDOWN store restarting";
+/** The leader's own refusal of a write: another replica, or the same a little later, says no other. */
+export const diskFull = "CLUSTERDOWN the disk is full, writes are refused";
 export const notLeader = "CLUSTERDOWN the region's leader is another node";
 export const unknownOutcome = (reason: string): string => `UNKNOWN outcome: ${reason}`;
 
