@@ -55,6 +55,8 @@ export class Evaluator implements TurnTask {
   #gate = 0;
   /** The batch being evaluated. */
   #keyspace: Keyspace | undefined;
+  /** The event being evaluated, until it is answered, appended, or waits where others will find it. */
+  #open: RegionEvent | undefined;
 
   constructor(ports: RegionPorts, host: EvaluatorHost) {
     this.#ports = ports;
@@ -189,20 +191,24 @@ export class Evaluator implements TurnTask {
     try {
       for (const parked of ready) {
         revisited++;
+        this.#open = parked.request;
         this.#evaluate(parked.request, parked);
       }
       for (const event of waiting) {
         considered++;
         // What no longer fits waits as it stands, so that nothing overtakes it.
-        if (this.#entries.isFull) this.#blocked.push(event);
+        if (this.#entries.isFull) this.#block(event);
         else this.#consider(event);
       }
       this.#close();
       this.#entries.sendFragments(this.#parking.streams(), this.#now());
       this.#parking.fetchWanted();
     } catch (error) {
-      // A bug of ours: the region fails, and whoever was not reached yet has to hear of it.
+      // A bug of ours: the region fails, and whoever was not reached yet has to hear of it. What
+      // stands half evaluated in the batch is never appended.
+      this.#serving = false;
       this.#parking.putBack(ready.slice(revisited));
+      if (this.#open !== undefined) this.#block(this.#open);
       this.#blocked.push(...waiting.slice(considered));
       this.#host.tellSelf({ type: "region.failed", error });
     }
@@ -210,10 +216,11 @@ export class Evaluator implements TurnTask {
 
   #consider(event: RegionEvent): void {
     const { locks } = this.#parking;
+    this.#open = event;
     switch (event.type) {
       case "region.request":
         if (!locks.isFree && locks.blocks(event)) {
-          this.#blocked.push(event);
+          this.#block(event);
           this.#parking.holdBack(event, this.#batch());
         } else {
           this.#evaluate(event, undefined);
@@ -221,9 +228,10 @@ export class Evaluator implements TurnTask {
         break;
       case "region.walk":
         if (!locks.isFree && locks.blocksSession(event.sessionId)) {
-          this.#blocked.push(event);
+          this.#block(event);
         } else {
           this.#close();
+          this.#open = undefined;
           this.#walks.begin(event, this.#now());
         }
         break;
@@ -236,6 +244,17 @@ export class Evaluator implements TurnTask {
       default:
         event satisfies never;
     }
+  }
+
+  /** It waits as it stands. */
+  #block(event: RegionEvent): void {
+    this.#open = undefined;
+    this.#blocked.push(event);
+  }
+
+  #settle(request: RegionRequest, reply: Reply): void {
+    this.#open = undefined;
+    request.settle(reply);
   }
 
   #now(): number {
@@ -259,12 +278,13 @@ export class Evaluator implements TurnTask {
     memory.found = parked?.found;
     memory.readIndex = 0;
     if (parked === undefined && !this.#parking.hasRecords(request, keyspace)) {
+      this.#open = undefined;
       this.#parking.park(request, undefined, [], keyspace);
       return;
     }
     const isWrite = request.command.flags.includes("write");
     if (isWrite && this.#ports.handles.journal?.full === true) {
-      request.settle(new ErrorReply(diskFull));
+      this.#settle(request, new ErrorReply(diskFull));
       return;
     }
     const stream = parked?.stream;
@@ -292,6 +312,7 @@ export class Evaluator implements TurnTask {
     if (!wrote && this.#gate < 0) this.#gate = this.#host.readGate();
     const round = wrote ? 0 : this.#gate;
     const index = dependsOn(request, keyspace, this.memory.readIndex, this.#host.lastIndex);
+    this.#open = undefined;
     this.#outbox.put(index, request, reply, wrote, round);
     if (keyspace.effectBytes > entrySoftBytes) this.#close();
   }
@@ -306,6 +327,7 @@ export class Evaluator implements TurnTask {
       return request.command.execute(keyspace.view(request.db), request.args);
     } catch (error) {
       keyspace.rollback();
+      this.#open = undefined;
       if (error instanceof Miss) this.#parking.park(request, parked, keyspace.missing, keyspace);
       else request.settle(commandFailure(this.#ports, request, error));
       return undefined;
@@ -322,11 +344,12 @@ export class Evaluator implements TurnTask {
       if (this.#execute(request, parked, keyspace) === undefined) return;
       if (keyspace.commandFixedBytes > commandBytesMax) {
         keyspace.rollback();
-        request.settle(tooManyWrites);
+        this.#settle(request, tooManyWrites);
         return;
       }
     }
     const stream = new StagedStream(keyspace.stage(), spilled, stagingKey);
+    this.#open = undefined;
     this.#parking.parkWith(stream, request, parked);
   }
 
@@ -336,21 +359,23 @@ export class Evaluator implements TurnTask {
     this.#entries.add(stream.drops());
     parked.stream = undefined;
     if (parked.stagings < stagingsMax) this.#evaluate(parked.request, parked);
-    else parked.request.settle(tooManyWrites);
+    else this.#settle(parked.request, tooManyWrites);
   }
 
   #expire(event: RegionExpire): void {
     const requests = removals(event, this.#batch(), (count) => {
       this.#ports.counters.expiredKeys += count;
     });
-    for (const request of requests) this.#consider(request);
+    this.#open = undefined;
+    for (const request of requests) this.enqueue(request);
   }
 
   #proposeEffects(propose: RegionPropose): void {
     this.#batch();
     this.#entries.add(propose.effects);
+    this.#open = undefined;
+    this.#proposals.add(this.#host.lastIndex + 1, propose);
     this.#close();
-    this.#proposals.add(this.#host.lastIndex, propose);
   }
 
   /** Ends the batch. */
