@@ -60,7 +60,8 @@ export const isRemoval = (request: RegionRequest): boolean => request.command ==
 
 /**
  * The requests for what is due, by the slots as `keyspace` has them now; `event.settle` is called
- * when all have been answered, `onRemoved` hears how many keys are gone.
+ * when all have been answered, `onRemoved` hears how many keys are gone. Keys in a slot that a flush
+ * has left are gone with it, once it is committed: a request without keys waits for that.
  */
 export function removals(
   event: RegionExpire,
@@ -76,26 +77,36 @@ export function removals(
     open--;
     if (open === 0) event.settle(failure);
   };
-  for (const [db, keys] of byDatabase(event, keyspace)) {
-    for (const slice of slices(keys)) {
-      open++;
-      requests.push(new Removal(db, slice, -open, settled));
-    }
+  const request = (db: number, keys: readonly Buffer[]): void => {
+    open++;
+    requests.push(new Removal(db, keys, -open, settled));
+  };
+  const { flushed, keysOf } = byDatabase(event, keyspace);
+  for (const [db, keys] of keysOf) {
+    for (const slice of slices(keys)) request(db, slice);
   }
+  if (flushed) request(0, []);
   if (open === 0) event.settle();
   return requests;
 }
 
-function byDatabase(event: RegionExpire, keyspace: Keyspace): Map<number, Buffer[]> {
-  const keys = new Map<number, Buffer[]>();
+interface Due {
+  readonly keysOf: ReadonlyMap<number, readonly Buffer[]>;
+  /** Some lie where no database is any more. */
+  readonly flushed: boolean;
+}
+
+function byDatabase(event: RegionExpire, keyspace: Keyspace): Due {
+  const keysOf = new Map<number, Buffer[]>();
+  let flushed = false;
   for (const { slot, key } of event.due) {
     const db = databaseOf(keyspace, slot);
-    if (db === undefined) continue;
-    const before = keys.get(db);
-    if (before === undefined) keys.set(db, [key]);
+    const before = db === undefined ? undefined : keysOf.get(db);
+    if (db === undefined) flushed = true;
+    else if (before === undefined) keysOf.set(db, [key]);
     else before.push(key);
   }
-  return keys;
+  return { keysOf, flushed };
 }
 
 function* slices(keys: readonly Buffer[]): Generator<Buffer[]> {
