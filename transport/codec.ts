@@ -183,14 +183,14 @@ export function decodeFrame(frame: Buffer): BodiesFrame | BulkFrame | Unreadable
   const headEnd = nameEnd + tagBytes;
   if (sender === undefined || headEnd >= end) return damaged;
   if (crc32(frame.subarray(0, end)) !== frame.readUInt32LE(end)) return damaged;
-  const origin = { sender, cluster: frame.readUIntLE(nameEnd, tagBytes) };
+  const cluster = frame.readUIntLE(nameEnd, tagBytes);
   const kind = frame[headEnd];
   if (kind === kinds.bodies) {
     const bodies = decodeBodies(frame, headEnd + 1, end);
-    return bodies === undefined ? damaged : { kind: "bodies", ...origin, bodies };
+    return bodies === undefined ? damaged : { kind: "bodies", sender, cluster, bodies };
   }
   const content = decodeBulk(kind, frame, headEnd + 1, end);
-  return content === undefined ? damaged : { ...content, ...origin };
+  return content === undefined ? damaged : { ...content, sender, cluster };
 }
 
 function decodeBodies(frame: Buffer, start: number, end: number): Buffer[] | undefined {
