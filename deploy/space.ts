@@ -4,7 +4,9 @@
 
 import { statfs, statfsSync, type StatsFs } from "node:fs";
 
-const pollMs = 250;
+const pollMs = 1000;
+/** … and while writes are refused: they are taken again soon after there is room. */
+const lowPollMs = 250;
 /** Near the reserve it is looked at as often as this fast a writer asks for, bytes per ms. */
 const fillBytesPerMs = 4 * 1024 * 1024;
 const busyPollMs = 10;
@@ -40,7 +42,7 @@ export function watchSpace(
       if (error === null) judge(freeOf(stats));
       const headroomBytes = error === null ? freeOf(stats) - reserveBytes : Infinity;
       const untilFullMs = watch.isLow
-        ? pollMs
+        ? lowPollMs
         : Math.max(busyPollMs, headroomBytes / fillBytesPerMs);
       setTimeout(ask, Math.min(pollMs, untilFullMs)).unref();
     });
