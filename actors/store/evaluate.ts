@@ -252,8 +252,10 @@ export class Evaluator implements TurnTask {
     this.#blocked.push(event);
   }
 
-  #settle(request: RegionRequest, reply: Reply): void {
+  /** The answer to a command that does nothing: what was staged for it is taken back. */
+  #refuse(request: RegionRequest, parked: Parked | undefined, reply: Reply): void {
     this.#open = undefined;
+    if (parked?.stream !== undefined) this.#entries.add(parked.stream.drops());
     request.settle(reply);
   }
 
@@ -284,7 +286,7 @@ export class Evaluator implements TurnTask {
     }
     const isWrite = request.command.flags.includes("write");
     if (isWrite && this.#ports.handles.journal?.full === true) {
-      this.#settle(request, new ErrorReply(diskFull));
+      this.#refuse(request, parked, new ErrorReply(diskFull));
       return;
     }
     const stream = parked?.stream;
@@ -329,7 +331,7 @@ export class Evaluator implements TurnTask {
       keyspace.rollback();
       this.#open = undefined;
       if (error instanceof Miss) this.#parking.park(request, parked, keyspace.missing, keyspace);
-      else request.settle(commandFailure(this.#ports, request, error));
+      else this.#refuse(request, parked, commandFailure(this.#ports, request, error));
       return undefined;
     }
   }
@@ -344,7 +346,7 @@ export class Evaluator implements TurnTask {
       if (this.#execute(request, parked, keyspace) === undefined) return;
       if (keyspace.commandFixedBytes > commandBytesMax) {
         keyspace.rollback();
-        this.#settle(request, tooManyWrites);
+        this.#refuse(request, parked, tooManyWrites);
         return;
       }
     }
@@ -356,10 +358,13 @@ export class Evaluator implements TurnTask {
   /** Something expired meanwhile: the command came out differently, and too large again. */
   #stageAnew(parked: Parked, stream: StagedStream, keyspace: Keyspace): void {
     keyspace.rollback();
+    if (parked.stagings >= stagingsMax) {
+      this.#refuse(parked.request, parked, tooManyWrites);
+      return;
+    }
     this.#entries.add(stream.drops());
     parked.stream = undefined;
-    if (parked.stagings < stagingsMax) this.#evaluate(parked.request, parked);
-    else this.#settle(parked.request, tooManyWrites);
+    this.#evaluate(parked.request, parked);
   }
 
   #expire(event: RegionExpire): void {

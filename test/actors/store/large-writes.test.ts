@@ -126,3 +126,42 @@ describe("a staged command whose sources expire on the way", () => {
     expect(await world.ask("STRLEN s4")).toBe(600_000);
   });
 });
+
+describe("a staged command that does not come to its end", () => {
+  const leavesNothing = async (world: StoreWorld): Promise<void> => {
+    await world.settle(1000);
+    expect(await world.ask("EXISTS big")).toBe(0);
+    expect(await world.stored(spaces.staging)).toEqual([]);
+    expect(await world.stored(spaces.deadOid)).toEqual([]);
+    expect(await world.stored(spaces.sub)).toEqual([]);
+  };
+
+  it("leaves nothing when the disk is full by then", async () => {
+    const world = await start(6);
+    const sent = world.send([Buffer.from("SET"), Buffer.from("big"), Buffer.alloc(900_000, "x")]);
+    await world.until(() => world.regions[0]!.region!.evaluator.waitsForApply, "it is staged");
+    let isFull = true;
+    Object.defineProperty(world.journal, "full", { get: () => isFull });
+    await world.until(() => sent.reply !== undefined, "a reply");
+    expect(plain(sent.reply!)).toMatch(/^-CLUSTERDOWN the disk is full/);
+    isFull = false;
+    await leavesNothing(world);
+  });
+
+  it("leaves nothing when it has a bug", async () => {
+    const world = await start(7);
+    const sent = world.send(`SETRANGE big 0 ${"x".repeat(900_000)}`);
+    await world.until(() => world.regions[0]!.region!.evaluator.waitsForApply, "it is staged");
+    const { memory } = world.regions[0]!.region!.evaluator;
+    const peek = memory.peek.bind(memory);
+    memory.peek = () => {
+      throw new Error("a bug");
+    };
+    await world.stepMany(200);
+    expect(plain(sent.reply!)).toMatch(/^-ERR internal error/);
+    expect(world.failures.length).toBeGreaterThan(0);
+    world.failures.length = 0;
+    memory.peek = peek;
+    await leavesNothing(world);
+  });
+});
