@@ -292,6 +292,7 @@ export class Evaluator implements TurnTask {
     const stream = parked?.stream;
     keyspace.begin(stream?.staged);
     keyspace.spill = stream?.spilled === true;
+    keyspace.readsOnly = !isWrite && !isRemoval(request);
     const reply = this.#execute(request, parked, keyspace);
     if (reply === undefined) return;
     if (stream !== undefined) keyspace.finishStaged();

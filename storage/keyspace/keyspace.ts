@@ -69,6 +69,8 @@ export interface KeyPositions {
 /** In spill mode, longer values than this go to chunks. */
 const spillBytes = 256;
 const slotCount = 256;
+/** A command that only reads removes about this many bytes of expired keys; further ones it only hides. */
+const readRemovalBytes = 128 * 1024;
 const emptyValue = Buffer.alloc(0);
 const miss = new Miss("not in memory");
 
@@ -81,8 +83,10 @@ export class Keyspace implements ChunkStore {
   readonly nowMs: number;
   /** What the last command needed; cleared by `begin`. */
   missing: Missing[] = [];
-  /** See the file's header; set back by the region after that command. */
+  /** See the file's header; set by the region for each command. */
   spill = false;
+  /** The command writes nothing of its own: then any number of expired keys fits its entry. */
+  readsOnly = false;
   readonly source: RecordSource;
   readonly #positions: KeyPositions;
   readonly #batch: Batch;
@@ -235,7 +239,10 @@ export class Keyspace implements ChunkStore {
     return this.#peeked;
   }
 
-  /** The live record; the removal of an expired one joins the effects. Throws Miss. */
+  /**
+   * The live record; the removal of an expired one joins the effects. Throws Miss. A read that hides
+   * more than it removes has effects all the same, so that its reply waits for this `nowMs`.
+   */
   find(db: number, key: Buffer): KeyRecord | undefined {
     const slot = this.slotOf(db);
     const name = this.nameOf(key);
@@ -255,12 +262,16 @@ export class Keyspace implements ChunkStore {
     }
     if (record.expireAtMs !== 0 && record.expireAtMs <= this.nowMs) {
       this.#batch.hidExpired = true;
-      this.drop(db, key, record);
+      if (this.#mayRemove) this.drop(db, key, record);
       this.misses++;
       return undefined;
     }
     this.hits++;
     return record;
+  }
+
+  get #mayRemove(): boolean {
+    return !this.readsOnly || this.#batch.commandFixedBytes < readRemovalBytes;
   }
 
   /** Effects that remove a key which holds `record`. */

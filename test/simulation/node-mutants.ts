@@ -158,7 +158,8 @@ const replies: readonly NodeMutant[] = [
     name: "hide what has expired and write nothing down",
     rule: "safety.md 26",
     file: "storage/keyspace/keyspace.ts",
-    search: "      this.#batch.hidExpired = true;\n      this.drop(db, key, record);\n",
+    search:
+      "      this.#batch.hidExpired = true;\n      if (this.#mayRemove) this.drop(db, key, record);\n",
     replacement: "",
   },
 ];

@@ -30,6 +30,14 @@ const withSources = async (seed: number, ttls: readonly number[]) => {
   return { world, sent };
 };
 
+const leavesNothing = async (world: StoreWorld): Promise<void> => {
+  await world.settle(1000);
+  expect(await world.ask("EXISTS big")).toBe(0);
+  expect(await world.stored(spaces.staging)).toEqual([]);
+  expect(await world.stored(spaces.deadOid)).toEqual([]);
+  expect(await world.stored(spaces.sub)).toEqual([]);
+};
+
 /** The last bytes of this many chunks, as bit offsets. */
 const chunkEnds = (chunks: number, bytesEach: number): number[] =>
   Array.from({ length: chunks * bytesEach }, (_, i) => {
@@ -128,14 +136,6 @@ describe("a staged command whose sources expire on the way", () => {
 });
 
 describe("a staged command that does not come to its end", () => {
-  const leavesNothing = async (world: StoreWorld): Promise<void> => {
-    await world.settle(1000);
-    expect(await world.ask("EXISTS big")).toBe(0);
-    expect(await world.stored(spaces.staging)).toEqual([]);
-    expect(await world.stored(spaces.deadOid)).toEqual([]);
-    expect(await world.stored(spaces.sub)).toEqual([]);
-  };
-
   it("leaves nothing when the disk is full by then", async () => {
     const world = await start(6);
     const sent = world.send([Buffer.from("SET"), Buffer.from("big"), Buffer.alloc(900_000, "x")]);

@@ -2,7 +2,8 @@
 // that a key is gone before what makes it so is committed.
 
 import { expect, it } from "vitest";
-import { StoreWorld } from "../../simulation/store-world.ts";
+import { spaces } from "../../../storage/keys.ts";
+import { plain, StoreWorld } from "../../simulation/store-world.ts";
 
 it("a walk that hid a key waits for the flush that took its slot", async () => {
   const world = await new StoreWorld({ seed: 1, regions: 1 }).start();
@@ -49,4 +50,31 @@ it("active expiry of keys that a flush has left is answered once the flush is co
   await world.until(() => settled.length > 0, "the answer");
   expect(settled).toEqual([undefined]);
   expect(await world.ask("EXISTS a", { db: 1 })).toBe(1);
+});
+
+it("a read of any number of expired keys hides them all and is no error", async () => {
+  const world = await new StoreWorld({ seed: 3, regions: 1, cacheBytes: 16_000_000 }).start();
+  world.store.setActiveExpire(false);
+  const [region] = world.regions;
+  const keys = Array.from({ length: 6000 }, (_, i) => `some-longer-key${i}`);
+  const sent = keys.map((key) => world.send(`SET ${key} 1 PX 50`));
+  await world.until(() => sent.every(({ reply }) => reply === "OK"), "the keys");
+  world.clock.advance(1000);
+  world.journalHeld = true;
+  const read = world.send(`MGET ${keys.join(" ")}`);
+  await world.stepMany(60);
+  expect(read.reply).toBeUndefined();
+  world.releaseJournal();
+  await world.until(() => read.reply !== undefined, "the values");
+  expect(plain(read.reply!)).toEqual(keys.map(() => null));
+  expect(await world.ask(`EXISTS ${keys.join(" ")}`)).toBe(0);
+  expect(await world.longestEntry()).toBeLessThanOrEqual(512 * 1024);
+  // A write of what was only hidden finds the key as it is: its index entry goes, and the count fits.
+  const last = keys.slice(-300);
+  const sets = last.map((key) => world.send(`SET ${key} 2`));
+  await world.until(() => sets.every(({ reply }) => reply === "OK"), "the writes");
+  expect(await world.keys()).toEqual(last.toSorted());
+  expect(await world.askWhole(region!, "dbsize")).toBe(last.length);
+  await world.settle();
+  expect(await world.stored(spaces.ttl)).toEqual([]);
 });
