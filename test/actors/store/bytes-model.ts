@@ -28,10 +28,11 @@ export interface Field {
 
 export type Model = Map<number, Buffer>;
 
+const words = (...list: Array<string | number | Buffer>): Buffer[] =>
+  list.map((word) => (Buffer.isBuffer(word) ? word : Buffer.from(String(word))));
+
 /** The command; keys are named by `name`. */
 export function wordsOf(write: Write, name: (key: number) => string): Buffer[] {
-  const words = (...list: Array<string | number | Buffer>): Buffer[] =>
-    list.map((word) => (Buffer.isBuffer(word) ? word : Buffer.from(String(word))));
   if (write.do === "mset") {
     return words("MSET", ...write.keys.flatMap((key) => [name(key), write.bytes]));
   }
@@ -59,6 +60,8 @@ export function wordsOf(write: Write, name: (key: number) => string): Buffer[] {
       return words("COPY", key, name(write.to), "REPLACE");
     case "del":
       return words("DEL", key);
+    default:
+      return write satisfies never;
   }
 }
 
@@ -88,6 +91,8 @@ export function imagine(model: Model, write: Write): unknown {
     }
     case "del":
       return model.delete(write.key) ? 1 : 0;
+    default:
+      return write satisfies never;
   }
 }
 
