@@ -87,7 +87,7 @@ export class Executor implements TurnTask {
     for (let seq = head.firstSeq; !reader.atEnd; seq++) {
       const command = readCommand(reader);
       if (seq < stream.expected) continue;
-      if (stream.closed || stream.fetching) break;
+      if (stream.closed || stream.fetch !== undefined) break;
       if (seq > stream.expected) {
         stream.hasGap = true;
         break;
@@ -223,10 +223,9 @@ export class Executor implements TurnTask {
   }
 
   #fetch(stream: Incoming, seq: number, length: number): void {
-    stream.fetching = true;
     const what = { side: sides.command, stream: stream.id, seq };
-    this.#ports.transfers.fetch(stream.from, what, length, (whole) => {
-      stream.fetching = false;
+    stream.fetch = this.#ports.transfers.fetch(stream.from, what, length, (whole) => {
+      stream.fetch = undefined;
       const place = this.#ports.places.byId(stream.id.regionId);
       if (!stream.closed) this.#take(stream, seq, readCommand(new WireReader(whole)), place);
       // What came behind it meanwhile was not taken.
@@ -285,7 +284,7 @@ export class Executor implements TurnTask {
 
   #sendAnswers(stream: Incoming): void {
     this.#sortRefusals(stream);
-    const state = stateOf(stream);
+    const state = stateOf(stream, this.#ports.now());
     stream.hasGap = false;
     const { fresh } = stream;
     stream.fresh = [];

@@ -4,6 +4,10 @@
 
 import { Answers, type KeptBytes } from "./answers.ts";
 import { streamStates, type StreamId, type StreamState } from "./messages.ts";
+import type { Fetch } from "./transfers.ts";
+
+/** What is fetched, or what it waits for, is on its way when a piece came so lately. */
+const fetchingMs = 2000;
 
 /** A process of another node; its number is its own among all gateways ever heard. */
 export interface Sender extends KeptBytes {
@@ -21,8 +25,8 @@ export interface Incoming {
   readonly answers: Answers;
   /** Answered since the last body of answers. */
   fresh: number[];
-  /** The large command at `expected` is on its way. */
-  fetching: boolean;
+  /** The large command at `expected`, on its way or waiting for others. */
+  fetch: Fetch | undefined;
   /** Its term is over: nothing more is taken. */
   closed: boolean;
   heardAtMs: number;
@@ -56,7 +60,7 @@ export const newIncoming = (
   expected: 1,
   answers: new Answers(sender),
   fresh: [],
-  fetching: false,
+  fetch: undefined,
   closed: false,
   heardAtMs: 0,
   isDue: false,
@@ -65,9 +69,12 @@ export const newIncoming = (
   isOver: false,
 });
 
-export function stateOf({ closed, isHeldBack, hasGap }: Incoming): StreamState {
+export function stateOf(stream: Incoming, nowMs: number): StreamState {
+  const { closed, isHeldBack, hasGap, fetch } = stream;
   if (closed) return streamStates.closed;
   if (isHeldBack) return streamStates.full;
+  // Its sender hears nothing of a command that waits for its turn, and must not give it up.
+  if (fetch !== undefined && nowMs - fetch.progressAtMs < fetchingMs) return streamStates.full;
   return hasGap ? streamStates.gap : streamStates.open;
 }
 

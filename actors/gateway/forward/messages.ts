@@ -45,7 +45,10 @@ export const streamStates = {
   closed: 2,
   /** The same, but an earlier process of this node may have executed what was sent to it. */
   stranger: 3,
-  /** Nothing from `expected` on is taken before the sender has collected large answers. */
+  /**
+   * Nothing from `expected` on is taken at the moment: the sender has to collect large answers first,
+   * or the command there is being fetched.
+   */
   full: 4,
 } as const;
 export type StreamState = (typeof streamStates)[keyof typeof streamStates];

@@ -173,7 +173,8 @@ export class Stream {
       if (state === streamStates.stranger) return this.break("the node that led has restarted");
       this.#takeBack(expected);
     } else if (state === streamStates.full) {
-      // It waits for us, not for its region: that we collect, and hear that we have.
+      // It waits for us, not for its region: that we collect, and hear that we have, or that what
+      // we keep has come.
       this.#isHeldBack = true;
       this.#progressAtMs = this.#ports.now();
       this.#tellWatermark();

@@ -162,6 +162,47 @@ test("commands that wait for answers to be collected are not given up meanwhile"
   expect(write.reply).toBe(1);
 });
 
+test("a large write that waits for its turn is not given up while others are fetched", () => {
+  const world = new World(1);
+  for (const group of world.groups) world.elect(group, "n1");
+  for (const group of world.groups) world.spread(group);
+  const slots = [
+    world.session("n3").ask(add, "a", Buffer.alloc(40 * mebibyte)),
+    world.session("n3").ask(add, "b", Buffer.alloc(30 * mebibyte)),
+  ];
+  // Two pieces in a hundred milliseconds: the first takes eight seconds.
+  let held: World["letters"] = [];
+  for (let i = 0; i < 160; i++) {
+    world.clock.advance(100);
+    world.endTurn();
+    world.letters.unshift(...held);
+    held = [];
+    for (let pieces = 0; world.letters.length > 0;) {
+      if (world.letters[0]!.body[1] !== kinds.piece || pieces++ < 2) world.deliverFirst();
+      else held.push(world.letters.shift()!);
+      world.endTurn();
+    }
+    for (const group of world.groups) group.replicas.get("n1")!.commit(Infinity);
+    world.endTurn();
+  }
+  expect(slots.map(({ reply }) => text(reply))).toEqual([1, 1]);
+});
+
+test("a large write whose sender is silent is not held to be waiting", () => {
+  const world = led();
+  const slot = world.session("n3").ask(add, "a", Buffer.alloc(mebibyte));
+  for (let i = 0; i < 80; i++) {
+    world.clock.advance(100);
+    world.endTurn();
+    while (world.letters.length > 0) {
+      if (world.letters[0]!.body[1] === kinds.fetch) world.letters.shift();
+      else world.deliverFirst();
+      world.endTurn();
+    }
+  }
+  expect(text(slot.reply)).toBe("UNKNOWN outcome: no answer from node n1");
+});
+
 test("a read that was lost with several nodes is not sent to the next", () => {
   const world = led();
   const [group] = world.groups;
