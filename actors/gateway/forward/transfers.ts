@@ -10,8 +10,13 @@ import type { WireReader } from "./wire.ts";
 
 /** Pieces asked for and not yet there. */
 const askedMax = 4;
-/** An asked piece that has not come is asked for again. */
-const askAgainMs = 300;
+/**
+ * A piece that has not come is asked for again after twice the time the last one took, and within
+ * these; then after twice as long, and so on: on a slow line it is still on its way.
+ */
+const askAgainMinMs = 300;
+/** Shorter than the silence after which either end gives up. */
+const askAgainMaxMs = 4000;
 /** What may be fetched from one node and side at a time; one thing alone may be larger. */
 const bytesPerNodeMax = 64 * 1024 * 1024;
 /** Of what is asked for nothing came for this long: who kept it is gone. */
@@ -42,6 +47,15 @@ const keyOf = (node: string, { side, stream, seq }: What): string =>
 interface Lane {
   /** Monotonic ms when a piece came. */
   progressAtMs: number;
+  /** From the first asking for that piece on. */
+  roundTripMs: number;
+}
+
+/** A piece that was asked for and is not there; monotonic ms. */
+interface Asked {
+  readonly firstAtMs: number;
+  lastAtMs: number;
+  times: number;
 }
 
 class Pull implements Fetch {
@@ -52,8 +66,9 @@ class Pull implements Fetch {
   readonly #done: (whole: Buffer) => void;
   readonly #owner: Transfers;
   #buffer: Buffer | undefined;
-  /** Per piece: 0 = not asked, Infinity = here, else when it was asked for. */
-  #pieces: Float64Array = new Float64Array(0);
+  /** By the number of the piece. */
+  readonly #asked = new Map<number, Asked>();
+  #pieces = 0;
   #missing = 0;
   #nextPiece = 0;
   #progressAtMs: number;
@@ -87,8 +102,8 @@ class Pull implements Fetch {
   start(): void {
     this.#progressAtMs = this.#owner.now();
     this.#buffer = Buffer.allocUnsafeSlow(this.length);
-    this.#missing = Math.ceil(this.length / pieceBytes);
-    this.#pieces = new Float64Array(this.#missing);
+    this.#pieces = Math.ceil(this.length / pieceBytes);
+    this.#missing = this.#pieces;
     for (let i = 0; i < askedMax; i++) this.#askNext();
   }
 
@@ -98,33 +113,40 @@ class Pull implements Fetch {
 
   piece(offset: number, bytes: Buffer): void {
     const at = offset / pieceBytes;
-    const askedAtMs = this.#pieces[at] ?? 0;
-    if (this.#buffer === undefined || askedAtMs === 0 || askedAtMs === Infinity) return;
+    const asked = this.#asked.get(at);
+    if (this.#buffer === undefined || asked === undefined) return;
     if (bytes.length !== Math.min(pieceBytes, this.length - offset)) return;
     this.#buffer.set(bytes, offset);
-    this.#pieces[at] = Infinity;
+    this.#asked.delete(at);
     this.#missing -= 1;
     this.#progressAtMs = this.#owner.now();
     this.lane.progressAtMs = this.#progressAtMs;
+    this.lane.roundTripMs = this.#progressAtMs - asked.firstAtMs;
     if (this.#missing > 0) return this.#askNext();
     this.#owner.drop(this);
     this.#done(this.#buffer);
   }
 
   tick(nowMs: number): void {
-    for (let at = 0; at < this.#nextPiece; at++) {
-      const askedAtMs = this.#pieces[at] ?? 0;
-      if (askedAtMs !== Infinity && nowMs - askedAtMs >= askAgainMs) this.#ask(at);
+    const patienceMs = Math.max(askAgainMinMs, this.lane.roundTripMs * 2);
+    for (const [at, asked] of this.#asked) {
+      const waitMs = Math.min(patienceMs * 2 ** (asked.times - 1), askAgainMaxMs);
+      if (nowMs - asked.lastAtMs < waitMs) continue;
+      asked.lastAtMs = nowMs;
+      asked.times += 1;
+      this.#ask(at);
     }
   }
 
   #askNext(): void {
-    if (this.#nextPiece < this.#pieces.length) this.#ask(this.#nextPiece++);
+    if (this.#nextPiece >= this.#pieces) return;
+    const at = this.#nextPiece++;
+    const nowMs = this.#owner.now();
+    this.#asked.set(at, { firstAtMs: nowMs, lastAtMs: nowMs, times: 1 });
+    this.#ask(at);
   }
 
   #ask(at: number): void {
-    // Zero means not asked, so a clock that stands at zero must not write it.
-    this.#pieces[at] = Math.max(this.#owner.now(), Number.MIN_VALUE);
     this.#owner.ask(this.node, { ...this.#what, offset: at * pieceBytes });
   }
 }
@@ -150,7 +172,7 @@ export class Transfers {
   laneOf(node: string, side: Side): Lane {
     const name = `${side}/${node}`;
     let lane = this.#lanes.get(name);
-    if (lane === undefined) this.#lanes.set(name, (lane = { progressAtMs: 0 }));
+    if (lane === undefined) this.#lanes.set(name, (lane = { progressAtMs: 0, roundTripMs: 0 }));
     return lane;
   }
 

@@ -37,7 +37,8 @@ function fetching() {
     readStart(reader);
     transfers.received("n1", stream, reader);
   };
-  return { clock, asked, fetch, arrive };
+  const tick = (): void => transfers.tick(clock.nowMs);
+  return { clock, asked, fetch, arrive, tick };
 }
 
 test("what waits for others goes on as they do, and stands still when they do", () => {
@@ -57,4 +58,34 @@ test("commands do not wait for the replies of the same node", () => {
   const before = asked.length;
   fetch(sides.command, 1, mebibyte);
   expect(asked.length).toBe(before + 4);
+});
+
+test("a slow line is not filled with the same pieces again and again", () => {
+  for (const msPerPiece of [125, 500]) {
+    const { clock, asked, fetch, arrive, tick } = fetching();
+    const pieces = 40;
+    fetch(sides.command, 1, pieces * pieceBytes);
+    let arrived = 0;
+    for (; asked.length > 0 && arrived < 1000; arrived++) {
+      for (let ms = 0; ms < msPerPiece; ms += 25) {
+        clock.nowMs += 25;
+        tick();
+      }
+      arrive();
+    }
+    // Some twice, until it is known how slow it is.
+    expect(arrived).toBeLessThan(pieces * 1.5);
+  }
+});
+
+test("a piece that is lost is asked for soon, and then less and less often", () => {
+  const { clock, asked, fetch, tick } = fetching();
+  fetch(sides.command, 1, pieceBytes);
+  const askedAtMs: number[] = [];
+  for (asked.length = 0; clock.nowMs < 9000; asked.length = 0) {
+    clock.nowMs += 100;
+    tick();
+    if (asked.length > 0) askedAtMs.push(clock.nowMs - 1);
+  }
+  expect(askedAtMs).toEqual([300, 900, 2100, 4500, 8500]);
 });
