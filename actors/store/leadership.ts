@@ -13,6 +13,8 @@ const movesAtOnce = 4;
  * it went for this long: the node that gave it away is perhaps about to stop and would get it back.
  */
 const settledMs = 4000;
+/** A target that did not take over in a term is left alone for this long: writes wait during each try. */
+const retryMs = 10 * settledMs;
 /** How long a stopping node waits for its successors. */
 const handOverMs = 1000;
 
@@ -39,6 +41,11 @@ export class Leadership {
   readonly #ports: LeadershipPorts;
   /** By region: in which term it was first seen to lead here, and when (monotonic ms). */
   readonly #ledSince = new Map<number, { readonly term: number; readonly atMs: number }>();
+  /** By region: the last hand-over to its preferred node; that it leads in this term tells it failed. */
+  readonly #tried = new Map<
+    number,
+    { readonly term: number; readonly to: string; readonly atMs: number }
+  >();
   #timer: TimerId;
   #stopped = false;
 
@@ -75,11 +82,18 @@ export class Leadership {
       const to = preferredLeader(region);
       const upSinceMs = nodes.upSinceMs(to);
       if (to === nodeId || upSinceMs === undefined || nowMs - upSinceMs < settledMs) continue;
-      if (!nodes.couldLead(to)) continue;
+      if (!nodes.couldLead(to) || this.#hasFailed(leader, to, nowMs)) continue;
       if (moves === movesAtOnce) continue;
+      this.#tried.set(region.regionId, { term: leader.term, to, atMs: nowMs });
       leader.inbox.transferTo(to);
       moves++;
     }
+  }
+
+  /** It was lately asked to take over in this term, and did not. */
+  #hasFailed({ regionId, term }: Region, to: string, nowMs: number): boolean {
+    const tried = this.#tried.get(regionId);
+    return tried?.term === term && tried.to === to && nowMs - tried.atMs < retryMs;
   }
 
   /** Since when this leader is known to lead in its term. */

@@ -88,3 +88,21 @@ it("a node whose own clock is wrong gives its regions to one whose clock is righ
   clock.advance(1100);
   expect(moves).toEqual(["n3 at 101000"]);
 });
+
+it("a home that does not take over is not asked every second: each try stops the writes", () => {
+  const { clock, moves, lead } = world();
+  lead(3);
+  clock.advance(44_900);
+  expect(moves).toEqual(["n1 at 105000"]);
+  clock.advance(200);
+  expect(moves).toEqual(["n1 at 105000", "n1 at 145000"]);
+});
+
+it("a home that did not take over is asked again in the next term", () => {
+  const { clock, moves, lead } = world();
+  lead(3);
+  clock.advance(6500);
+  lead(5);
+  clock.advance(5100);
+  expect(moves).toEqual(["n1 at 105000", "n1 at 111000"]);
+});
