@@ -9,6 +9,7 @@ import type { RaftState } from "../../actors/raft/state.ts";
 import type { Journal, JournalWrite } from "../../storage/journal/types.ts";
 import { LogModel, ReplicaJournal, type LogState } from "./log-model.ts";
 import type { NodeProcess, SimulatedNode } from "./process.ts";
+import { watchReads } from "./reads.ts";
 
 /** Something that must never be true is. */
 export class Violation extends Error {
@@ -66,6 +67,13 @@ export class Invariants {
   /** A new process: nothing it had in memory counts. */
   started(process: NodeProcess): void {
     this.#seen[process.node.index]!.clear();
+    watchReads(
+      process,
+      (what) => {
+        this.violation ??= new Violation(what);
+      },
+      (regionId) => this.#facts(regionId).commits.at(-1)?.inTerm ?? 0,
+    );
     const { link } = process.store;
     if (link === undefined) return;
     const send = link.send.bind(link);
