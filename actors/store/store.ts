@@ -95,7 +95,8 @@ export class Store {
     this.link = this.#createLink();
     const { neighbours } = options;
     if (neighbours === undefined) return;
-    this.#trusted = new TrustedClock(options.clock, () => neighbours.nodes.others());
+    const isAlone = (): boolean => neighbours.members().length <= 1;
+    this.#trusted = new TrustedClock(options.clock, () => neighbours.nodes.others(), isAlone);
   }
 
   #createLink(): StoreLink | undefined {

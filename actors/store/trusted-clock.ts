@@ -9,15 +9,18 @@ import type { Clock } from "../system/clock.ts";
 export class TrustedClock implements Clock {
   readonly #clock: Clock;
   readonly #others: () => readonly NodeStatus[];
+  readonly #isAlone: () => boolean;
   /** Wall minus monotonic, as last believed. */
   #offsetMs: number;
   #isTrusted = true;
   /** Nodes whose clocks were far from the median at the last check. */
   #astray: ReadonlySet<string> = new Set();
 
-  constructor(clock: Clock, others: () => readonly NodeStatus[]) {
+  /** `isAlone`: no other node is a member of the cluster. */
+  constructor(clock: Clock, others: () => readonly NodeStatus[], isAlone: () => boolean) {
     this.#clock = clock;
     this.#others = others;
+    this.#isAlone = isAlone;
     this.#offsetMs = clock.wallMs() - clock.monotonicMs();
   }
 
@@ -55,10 +58,14 @@ export class TrustedClock implements Clock {
     this.#clock.clearTimeout(...args);
   }
 
-  /** Compares with the others; with nobody there what was found last stands. */
+  /**
+   * Compares with the others. While nobody is up what was found last stands and no jump is believed;
+   * before anybody was heard nothing is known of this clock.
+   */
   check(): void {
     const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
-    const others = this.#others().filter(({ isUp }) => isUp);
+    const known = this.#others();
+    const others = known.filter(({ isUp }) => isUp);
     if (others.length > 0) {
       const offsets = [offsetMs, ...others.map(({ wallOffsetMs }) => wallOffsetMs)];
       const medianMs = lowerMedian(offsets);
@@ -68,6 +75,10 @@ export class TrustedClock implements Clock {
       this.#astray = new Set(astray.map(({ info }) => info.nodeId));
       // Not forward: what has expired by a wrong clock is gone for ever.
       if (this.#offsetMs - medianMs > clockSkewMaxMs) this.#offsetMs = medianMs;
+    } else if (!this.#isAlone()) {
+      // A leader cut off for a moment: what it appends now may be committed when it is heard again.
+      const hasJumped = Math.abs(offsetMs - this.#offsetMs) > clockSkewMaxMs;
+      if (known.length === 0 || hasJumped) this.#isTrusted = false;
     }
     if (this.#isTrusted) this.#offsetMs = offsetMs;
   }

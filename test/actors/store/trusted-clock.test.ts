@@ -8,9 +8,9 @@ import { HeapClock } from "../../simulation/clock.ts";
 
 const info = { nodeId: "n", incarnation: "", epoch: 1, respAddress: "", httpAddress: "" };
 
-const status = (wallOffsetMs: number, at: number): NodeStatus => ({
+const status = (wallOffsetMs: number, at: number, isUp: boolean): NodeStatus => ({
   info: { ...info, nodeId: `n${at}` },
-  isUp: true,
+  isUp,
   sinceMs: 0,
   wallOffsetMs,
 });
@@ -19,10 +19,11 @@ const status = (wallOffsetMs: number, at: number): NodeStatus => ({
 type Skews = readonly number[];
 
 /** A node with others; `startErrorMs` = how wrong its clock is from the start. */
-function world(skews: Skews, startErrorMs = 0) {
+function world(skews: Skews, startErrorMs = 0, isAlone = false) {
   const heap = new HeapClock();
   let errorMs = startErrorMs;
   let offsets: number[] = [];
+  let isUp = true;
   const clock = {
     monotonicMs: () => heap.monotonicMs(),
     wallMs: () => heap.wallMs() + errorMs,
@@ -34,11 +35,18 @@ function world(skews: Skews, startErrorMs = 0) {
     offsets = now.map((skewMs) => clock.wallMs() + skewMs - clock.monotonicMs());
   };
   hear(skews);
-  const trusted = new TrustedClock(clock, () => offsets.map(status));
+  const trusted = new TrustedClock(
+    clock,
+    () => offsets.map((ms, at) => status(ms, at, isUp)),
+    () => isAlone,
+  );
   const jump = (byMs: number): void => {
     errorMs += byMs;
   };
-  return { heap, trusted, jump, hear };
+  const setUp = (areUp: boolean): void => {
+    isUp = areUp;
+  };
+  return { heap, trusted, jump, hear, setUp };
 }
 
 test("a clock that agrees with the others is the time", () => {
@@ -115,11 +123,41 @@ test("of two that disagree the one that is behind leads: it expires nothing too 
   expect(behind.trusted.isTrusted).toBe(true);
 });
 
-test("with nobody heard yet the own clock is the only one", () => {
-  const { heap, trusted } = world([]);
+test("a clock that jumps while all others are down is not believed before one of them is", () => {
+  const { heap, trusted, jump, hear, setUp } = world([0, 0]);
+  trusted.check();
+  const before = trusted.wallMs();
+  setUp(false);
+  jump(3_600_000);
+  expect(trusted.wallMs()).toBe(before);
+  heap.advance(100);
+  trusted.check();
+  expect(trusted.wallMs()).toBe(before + 100);
+  expect(trusted.isTrusted).toBe(false);
+  setUp(true);
+  hear([0, 0]);
+  trusted.check();
+  expect(trusted.wallMs()).toBe(before + 3_600_100);
+});
+
+test("while nobody has been heard since the start nothing is known of the own clock", () => {
+  const { heap, trusted, hear } = world([]);
+  trusted.check();
+  expect(trusted.isTrusted).toBe(false);
+  hear([10, -10]);
   trusted.check();
   expect(trusted.isTrusted).toBe(true);
   expect(trusted.wallMs()).toBe(heap.wallMs());
+});
+
+test("the clock of the only member is the only one", () => {
+  const { heap, trusted, jump } = world([], 0, true);
+  trusted.check();
+  expect(trusted.wallMs()).toBe(heap.wallMs());
+  jump(60_000);
+  trusted.check();
+  expect(trusted.isTrusted).toBe(true);
+  expect(trusted.wallMs()).toBe(heap.wallMs() + 60_000);
 });
 
 test("a clock that everybody's jumps with is believed", () => {
