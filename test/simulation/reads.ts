@@ -54,5 +54,5 @@ function broken({ raft }: Region, askedTerm: number, askedMs: number): string | 
     voter === raft.replicaId ? Infinity : (raft.progress.get(voter)?.ackedSentAtMs ?? -Infinity),
   );
   if (askedMs < provedMs + leaseMs) return undefined;
-  return `answered a read without proof of leading: asked at ${askedMs}, a majority was with it at ${provedMs}`;
+  return `answered a read without proof of leading: asked at ${askedMs}, proved at ${provedMs}`;
 }
