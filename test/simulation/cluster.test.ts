@@ -11,7 +11,12 @@ import { againCommand, runSeed, type SeedOptions } from "./run.ts";
 const freshSeconds = Number(process.env["SIM_SECONDS"] ?? 20);
 const firstSeed = Number(process.env["SIM_SEED"] ?? Math.floor(Date.now() / 1000) % 1_000_000_000);
 /** Every so many seeds another size or weather; storm over five nodes otherwise. */
-const variants: ReadonlyArray<Omit<SeedOptions, "seed">> = [{}, { nodes: 3 }, {}, {}];
+const variants: ReadonlyArray<Omit<SeedOptions, "seed">> = [
+  {},
+  { nodes: 3 },
+  {},
+  { profile: "clocks" },
+];
 
 async function run(options: SeedOptions): Promise<void> {
   try {

@@ -28,6 +28,8 @@ export class Faults {
   #running = false;
   /** Ends what is stopping, if it still is. */
   readonly #draining: Array<() => void> = [];
+  /** The one whose wall clock somebody sets. */
+  #astray: SimulatedNode | undefined;
 
   constructor(ports: FaultPorts, profile: Profile) {
     this.#ports = ports;
@@ -171,6 +173,8 @@ export class Faults {
         });
       case "transfer":
         return this.#transfer(node);
+      case "astray":
+        return this.#setClock((this.#astray ??= node));
       default:
         return kind satisfies never;
     }
@@ -253,6 +257,17 @@ export class Faults {
       const at = Math.floor(random() * (end - warmBytes));
       if (at >= 0) bytes[at] = bytes[at]! ^ (1 << Math.floor(random() * 8));
     });
+  }
+
+  /** Wrong if it was right, right if it was wrong; under the running process or before the next one. */
+  #setClock(node: SimulatedNode): void {
+    const { random, crash } = this.#ports;
+    if (random() < 0.7) crash(node, false, this.#between(20, 1500));
+    const isAhead = random() < 0.75;
+    const byMs = this.#between(10_000, 3_600_000);
+    const { clock } = node;
+    if (clock.wallErrorMs !== 0) clock.wallErrorMs = 0;
+    else clock.wallErrorMs = isAhead ? byMs : -byMs;
   }
 
   /** Stops in good order, as far as its neighbours let it; the process ends in any case. */

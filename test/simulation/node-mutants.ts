@@ -164,6 +164,30 @@ const replies: readonly NodeMutant[] = [
   },
 ];
 
+const clocks: readonly NodeMutant[] = [
+  {
+    name: "take over from a leader that does not know of the wrong clock",
+    rule: "safety.md 26",
+    file: "actors/store/inbox.ts",
+    search: `    if (message.type === "timeout.now" && !this.#mayLead) return;\n`,
+    replacement: "",
+  },
+  {
+    name: "stand for election with a wrong clock",
+    rule: "safety.md 26",
+    file: "actors/store/inbox.ts",
+    search: "mayLead || isLeader ? this.#electionTimeoutMs : Infinity",
+    replacement: "this.#electionTimeoutMs",
+  },
+  {
+    name: "never find the own clock wrong",
+    rule: "safety.md 26",
+    file: "actors/store/trusted-clock.ts",
+    search: "      this.#isTrusted = isNear(offsetMs);",
+    replacement: "      this.#isTrusted = isNear(medianMs);",
+  },
+];
+
 const heartbeats: readonly NodeMutant[] = [
   {
     name: "count a lease from when the answer came",
@@ -216,6 +240,7 @@ export const nodeMutants: readonly NodeMutant[] = [
   ...disk,
   ...snapshots,
   ...replies,
+  ...clocks,
   ...heartbeats,
   ...forwarding,
 ];

@@ -33,4 +33,16 @@ export const pastSeeds: readonly PastSeed[] = [
     bug: "leaderships went to and fro between two nodes of which one's wall clock was off",
   },
   { seed: 10, bug: "the timer of the introductions fired for ever within one millisecond" },
+  {
+    seed: 1016,
+    profile: "clocks",
+    bug: "a leader that heard nobody for a moment believed its clock when that jumped",
+  },
+  { seed: 1136, profile: "clocks", bug: "the same while the others heard no heartbeats of it" },
+  {
+    seed: 3001,
+    nodes: 3,
+    profile: "clocks",
+    bug: "a node that had heard nobody's clock since its start led by its own",
+  },
 ];

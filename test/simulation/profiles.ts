@@ -26,6 +26,7 @@ export const faultKinds = [
   "bitFlip",
   "stall",
   "transfer",
+  "astray",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -75,6 +76,7 @@ const storm: Profile = {
     bitFlip: 0.4,
     stall: 3,
     transfer: 5,
+    astray: 0,
   },
 };
 
@@ -85,6 +87,11 @@ export const none = Object.fromEntries(faultKinds.map((kind) => [kind, 0])) as R
 
 export const profiles = {
   storm,
+  /** A storm in which one node's wall clock is wrong for long, and no other's ever. */
+  clocks: {
+    ...storm,
+    weights: { ...storm.weights, wallStep: 0, crash: 6, transfer: 12, astray: 12 },
+  },
   quiet: {
     network: goodNetwork,
     everyMs: 30_000,

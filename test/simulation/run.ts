@@ -18,6 +18,7 @@ export interface SeedOptions {
 
 const rounds = {
   storm: { faultsMs: 15_000, load: { clients: 9, keys: 12, thinkMs: 80 } },
+  clocks: { faultsMs: 15_000, load: { clients: 9, keys: 12, thinkMs: 80 } },
   quiet: { faultsMs: 120_000, load: { clients: 4, keys: 12, thinkMs: 500 } },
 } satisfies Record<ProfileName, Pick<WorldOptions, "faultsMs" | "load">>;
 

@@ -14,6 +14,7 @@ import { Invariants, require, Violation } from "./invariants.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { profiles, type ProfileName } from "./profiles.ts";
 import { isRecoverable, SimulatedNode, type NodeProcess } from "./process.ts";
+import { TimeRules } from "./time-rules.ts";
 import { NodeClock, Timeline } from "./timeline.ts";
 
 export interface WorldOptions {
@@ -58,6 +59,8 @@ export class World {
   readonly faults: Faults;
   readonly #options: WorldOptions;
   readonly #random: Random;
+  /** Where never more than one clock is wrong. */
+  readonly #timeRules: TimeRules | undefined;
   #failure: Error | undefined;
   /** The value of each key when the last round was judged. */
   #start = new Map<string, string | null>();
@@ -108,6 +111,8 @@ export class World {
       { timeline, network, random, nodes, crash },
       profiles[options.profile],
     );
+    const { wallStep, astray } = profiles[options.profile].weights;
+    if (astray > 0 && wallStep === 0) this.#timeRules = new TimeRules(timeline, nodes);
     timeline.afterEvent = (node) => this.#afterEvent(node);
   }
 
@@ -181,6 +186,7 @@ export class World {
 
   #afterEvent(node: number): void {
     this.invariants.check(node);
+    this.#timeRules?.check(node);
     if (this.#failure !== undefined) throw this.#failure;
     if (this.clients.violation !== undefined) throw this.clients.violation;
   }
