@@ -5,7 +5,7 @@ import type { RegionLine } from "../../resp/server.ts";
 import type { EngineOpener } from "../../storage/engine.ts";
 import type { Positions } from "../../storage/position.ts";
 import type { Transport } from "../../transport/transport.ts";
-import type { Heartbeats, NodeInfo, NodeListener, Nodes } from "../cluster/protocol.ts";
+import type { Heartbeats, NodeInfo, NodeListener, Nodes, NodeStatus } from "../cluster/protocol.ts";
 import type { RegionFigures } from "../observe/counters.ts";
 import type { ChildSpec, SupervisorInput } from "../system/children.ts";
 import type { Clock } from "../system/clock.ts";
@@ -95,8 +95,11 @@ export class Store {
     this.link = this.#createLink();
     const { neighbours } = options;
     if (neighbours === undefined) return;
-    const isAlone = (): boolean => neighbours.members().length <= 1;
-    this.#trusted = new TrustedClock(options.clock, () => neighbours.nodes.others(), isAlone);
+    const { nodes, members } = neighbours;
+    // Who has no replica has no say: its clock expires nothing.
+    const voters = (): NodeStatus[] =>
+      nodes.others().filter(({ info }) => members().includes(info.nodeId));
+    this.#trusted = new TrustedClock(options.clock, voters, () => members().length <= 1);
   }
 
   #createLink(): StoreLink | undefined {

@@ -1,7 +1,7 @@
 // The wall clock as far as the others agree with it (`safety.md` 26). Expiry goes by the leader's wall
 // clock and is for ever, so a clock that was set wrongly must expire nothing: when it jumps, or lies
-// far from the median of all nodes', time goes on from where it was, by the monotonic clock, and a
-// clock that was wrong from its start is replaced by that median.
+// far from the voters' median, time goes on from where it was, by the monotonic clock, and a clock that
+// was wrong from its start is replaced by that median.
 
 import { clockSkewMaxMs, type NodeStatus } from "../cluster/protocol.ts";
 import type { Clock } from "../system/clock.ts";
@@ -13,10 +13,12 @@ export class TrustedClock implements Clock {
   /** Wall minus monotonic, as last believed. */
   #offsetMs: number;
   #isTrusted = true;
+  /** Something has been found out about this clock. */
+  #isJudged = false;
   /** Nodes whose clocks were far from the median at the last check. */
   #astray: ReadonlySet<string> = new Set();
 
-  /** `isAlone`: no other node is a member of the cluster. */
+  /** `others` are the other nodes with replicas; `isAlone`: there can be none. */
   constructor(clock: Clock, others: () => readonly NodeStatus[], isAlone: () => boolean) {
     this.#clock = clock;
     this.#others = others;
@@ -59,17 +61,23 @@ export class TrustedClock implements Clock {
   }
 
   /**
-   * Compares with the others. While nobody is up what was found last stands and no jump is believed;
-   * before anybody was heard nothing is known of this clock.
+   * Compares with the others. While nobody is up, or those who are up do not agree, what was found last
+   * stands and no jump is believed; before anybody was heard nothing is known of this clock.
    */
   check(): void {
     const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
     const known = this.#others();
     const others = known.filter(({ isUp }) => isUp);
-    if (others.length > 0) {
-      const offsets = [offsetMs, ...others.map(({ wallOffsetMs }) => wallOffsetMs)];
-      const medianMs = lowerMedian(offsets);
-      const isNear = (ms: number): boolean => Math.abs(ms - medianMs) <= clockSkewMaxMs;
+    const offsets = [offsetMs, ...others.map(({ wallOffsetMs }) => wallOffsetMs)];
+    const medianMs = lowerMedian(offsets);
+    const isNear = (ms: number): boolean => Math.abs(ms - medianMs) <= clockSkewMaxMs;
+    const agreeing = offsets.filter(isNear).length;
+    // One that a majority has found wrong is not right because the majority is down; of two members
+    // there never is one.
+    const hasMajority = agreeing * 2 > offsets.length;
+    const isDecided = hasMajority || !this.#isJudged || known.length < 2;
+    if (others.length > 0 && isDecided) {
+      this.#isJudged = true;
       this.#isTrusted = isNear(offsetMs);
       const astray = others.filter(({ wallOffsetMs }) => !isNear(wallOffsetMs));
       this.#astray = new Set(astray.map(({ info }) => info.nodeId));

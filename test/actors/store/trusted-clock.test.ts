@@ -24,6 +24,7 @@ function world(skews: Skews, startErrorMs = 0, isAlone = false) {
   let errorMs = startErrorMs;
   let offsets: number[] = [];
   let isUp = true;
+  const gone = new Set<number>();
   const clock = {
     monotonicMs: () => heap.monotonicMs(),
     wallMs: () => heap.wallMs() + errorMs,
@@ -37,7 +38,7 @@ function world(skews: Skews, startErrorMs = 0, isAlone = false) {
   hear(skews);
   const trusted = new TrustedClock(
     clock,
-    () => offsets.map((ms, at) => status(ms, at, isUp)),
+    () => offsets.map((ms, at) => status(ms, at, isUp && !gone.has(at))),
     () => isAlone,
   );
   const jump = (byMs: number): void => {
@@ -46,7 +47,8 @@ function world(skews: Skews, startErrorMs = 0, isAlone = false) {
   const setUp = (areUp: boolean): void => {
     isUp = areUp;
   };
-  return { heap, trusted, jump, hear, setUp };
+  const down = (at: number): void => void gone.add(at);
+  return { heap, trusted, jump, hear, setUp, down };
 }
 
 test("a clock that agrees with the others is the time", () => {
@@ -121,6 +123,23 @@ test("of two that disagree the one that is behind leads: it expires nothing too 
   const behind = world([3_600_000]);
   behind.trusted.check();
   expect(behind.trusted.isTrusted).toBe(true);
+});
+
+test("of two that disagree the one a majority has found right leads when the third is gone", () => {
+  const { heap, trusted, down } = world([0, -10_000]);
+  trusted.check();
+  expect([trusted.isTrusted, trusted.trusts("n1")]).toEqual([true, false]);
+  const believed = trusted.wallMs();
+  down(0);
+  heap.advance(100);
+  trusted.check();
+  expect(trusted.isTrusted).toBe(true);
+  expect(trusted.wallMs()).toBe(believed + 100);
+  const wrong = world([10_000, 10_000]);
+  wrong.trusted.check();
+  wrong.down(0);
+  wrong.trusted.check();
+  expect(wrong.trusted.isTrusted).toBe(false);
 });
 
 test("a clock that jumps while all others are down is not believed before one of them is", () => {
