@@ -110,8 +110,9 @@ export class Leadership {
     this.stop();
     const { clock } = this.#ports;
     const deadlineMs = clock.monotonicMs() + handOverMs;
-    this.#giveAll();
     while (!this.#led().next().done && clock.monotonicMs() < deadlineMs) {
+      // Again and again: a replica that has just won cannot give away before its no-op is committed.
+      this.#giveAll();
       await new Promise<void>((resolve) => clock.setTimeout(resolve, 10));
     }
   }

@@ -138,7 +138,7 @@ describe("three processes lose nothing, stay linearizable and count once", () =>
         if (nodeId === nodeIds.at(-2)) await delay(4000);
       }
       report("SIGTERM", times);
-      expect(Math.max(...times)).toBeLessThan(1500);
+      expect(Math.max(...times)).toBeLessThan(1000);
     });
   });
 });

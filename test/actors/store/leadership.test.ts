@@ -12,6 +12,7 @@ const named = (replicaId: number): string => `n${replicaId}`;
 /** Leads region 7, whose home is n1, on n2; notes when and where it is asked to go. */
 function world(nodes: Partial<PeerNodes> = {}): {
   clock: HeapClock;
+  leadership: Leadership;
   moves: string[];
   lead: (term: number) => void;
 } {
@@ -44,7 +45,7 @@ function world(nodes: Partial<PeerNodes> = {}): {
     },
   });
   leadership.start();
-  return { clock, moves, lead: (of) => (term = of) };
+  return { clock, leadership, moves, lead: (of) => (term = of) };
 }
 
 it("a region goes home after some seconds", () => {
@@ -105,4 +106,21 @@ it("a home that did not take over is asked again in the next term", () => {
   lead(5);
   clock.advance(5100);
   expect(moves).toEqual(["n1 at 105000", "n1 at 111000"]);
+});
+
+it("a stopping node gives away until nothing is led here: what has just come cannot go at once", async () => {
+  const { clock, leadership, moves, lead } = world();
+  lead(3);
+  let isDone = false;
+  const done = leadership.handOver().then(() => (isDone = true));
+  for (let i = 0; i < 3; i++) {
+    await Promise.resolve();
+    clock.advance(10);
+  }
+  expect(moves).toEqual(["n3 at 100000", "n3 at 100010", "n3 at 100020"]);
+  expect(isDone).toBe(false);
+  lead(0);
+  await Promise.resolve();
+  clock.advance(10);
+  await done;
 });
