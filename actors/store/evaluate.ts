@@ -160,8 +160,8 @@ export class Evaluator implements TurnTask {
   }
 
   /** A walk's iterator is done. */
-  walked({ walk, found }: RegionWalked): void {
-    this.#walks.finish(walk, found);
+  walked({ run, found }: RegionWalked): void {
+    this.#walks.finish(run, found);
   }
 
   #defer(): void {

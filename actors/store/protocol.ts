@@ -78,7 +78,7 @@ export interface RegionFailed {
 /** What a region sends itself when a walk's iterator has ended. */
 export interface RegionWalked {
   readonly type: "region.walked";
-  readonly walk: WalkRun;
+  readonly run: WalkRun;
   readonly found: WalkResult;
 }
 

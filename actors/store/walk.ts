@@ -122,7 +122,7 @@ export class Walks {
     if (engine === undefined) return;
     const { applied } = this.#host;
     walkKeys(engine, run.walk, applied, Math.max(nowMs, applied.counters.maxNowMs)).then(
-      (found) => this.#host.tellSelf({ type: "region.walked", walk: run, found }),
+      (found) => this.#host.tellSelf({ type: "region.walked", run, found }),
       (error: unknown) => this.#ports.onFatal(error as Error),
     );
   }

@@ -5,22 +5,26 @@ import { expect, it } from "vitest";
 import { spaces } from "../../../storage/keys.ts";
 import { plain, StoreWorld } from "../../simulation/store-world.ts";
 
-it("a walk that hid a key waits for the flush that took its slot", async () => {
-  const world = await new StoreWorld({ seed: 1, regions: 1 }).start();
+/** A key whose time is over, not removed; a flush of its database, one of two, gives that another slot. */
+async function expired(seed: number) {
+  const world = await new StoreWorld({ seed, regions: 1 }).start();
   world.store.setActiveExpire(false);
-  const [region] = world.regions;
-  // A flush of one of two databases gives it another slot.
   await world.ask("SET a 1", { db: 1 });
   await world.ask("SET a 1 PX 50");
   await world.settle();
   world.clock.advance(100);
+  return { world, region: world.regions[0]! };
+}
+
+it("a walk that hid a key waits for the flush that took its slot", async () => {
+  const { world, region } = await expired(1);
   world.engineHeld = true;
-  const walk = world.walk(region!);
+  const walk = world.walk(region);
   await world.stepMany(20);
   world.journalHeld = true;
-  const flush = world.sendWhole(region!, "flushdb");
+  const flush = world.sendWhole(region, "flushdb");
   await world.stepMany(20);
-  expect(region!.region!.lastIndex).toBe(region!.region!.commitIndex + 1);
+  expect(region.region!.lastIndex).toBe(region.region!.commitIndex + 1);
   world.engineHeld = false;
   await world.stepMany(60);
   expect([walk.result, flush.reply]).toEqual([undefined, undefined]);
@@ -31,19 +35,13 @@ it("a walk that hid a key waits for the flush that took its slot", async () => {
 });
 
 it("active expiry of keys that a flush has left is answered once the flush is committed", async () => {
-  const world = await new StoreWorld({ seed: 2, regions: 1 }).start();
-  world.store.setActiveExpire(false);
-  const [region] = world.regions;
-  await world.ask("SET a 1", { db: 1 });
-  await world.ask("SET a 1 PX 50");
-  await world.settle();
-  world.clock.advance(100);
+  const { world, region } = await expired(2);
   world.journalHeld = true;
-  world.sendWhole(region!, "flushdb");
+  world.sendWhole(region, "flushdb");
   const settled: Array<string | undefined> = [];
   const due = [{ slot: 0, key: Buffer.from("a") }];
   const settle = (error?: string): void => void settled.push(error);
-  region!.ref!.send({ type: "region.expire", due, settle });
+  region.ref!.send({ type: "region.expire", due, settle });
   await world.stepMany(40);
   expect(settled).toEqual([]);
   world.releaseJournal();

@@ -56,10 +56,10 @@ it("a walk that comes again is not answered from the iterator of its first time"
   walks.begin(walk, 0);
   iterators[0]!();
   await settled();
-  for (const { walk: run, found } of walked.splice(0)) walks.finish(run, found);
+  for (const { run, found } of walked.splice(0)) walks.finish(run, found);
   expect(answers.length).toBe(1);
   iterators[1]!();
   await settled();
-  for (const { walk: run, found } of walked.splice(0)) walks.finish(run, found);
+  for (const { run, found } of walked.splice(0)) walks.finish(run, found);
   expect(answers.slice(1)).toEqual([{ keys: [], next: undefined }]);
 });

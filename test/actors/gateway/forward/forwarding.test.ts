@@ -7,21 +7,8 @@ import { WalkErrand } from "../../../../actors/gateway/errand.ts";
 import type { WalkResult } from "../../../../actors/gateway/errand.ts";
 import type { RegionRequest } from "../../../../actors/store/protocol.ts";
 import { ErrorReply } from "../../../../resp/reply.ts";
-import type { Reply } from "../../../../resp/reply.ts";
 import { add, adds, read } from "./group.ts";
-import { World } from "./world.ts";
-
-/** Region 1 (keys "a…") is led by n1, region 2 by n2. */
-function led(seed = 1): World {
-  const world = new World(seed);
-  world.elect(world.groups[0]!, "n1");
-  world.elect(world.groups[1]!, "n2");
-  for (const group of world.groups) world.spread(group);
-  return world;
-}
-
-const text = (reply: Reply | undefined): Reply | undefined =>
-  reply instanceof ErrorReply ? reply.message : reply;
+import { led, text } from "./led.ts";
 
 test.each([1, 2, 3, 4, 5, 6])(
   "a network that loses and doubles costs time only (seed %i)",

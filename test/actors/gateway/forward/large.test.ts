@@ -17,23 +17,12 @@ import {
 import { readReply, writeReply } from "../../../../actors/gateway/forward/reply-codec.ts";
 import { WholeWriter } from "../../../../actors/gateway/forward/whole.ts";
 import { WireReader, WireWriter } from "../../../../actors/gateway/forward/wire.ts";
-import { BulkPiecesReply, ErrorReply } from "../../../../resp/reply.ts";
-import type { Reply } from "../../../../resp/reply.ts";
+import { BulkPiecesReply } from "../../../../resp/reply.ts";
 import { add, read } from "./group.ts";
+import { led, text } from "./led.ts";
 import { World } from "./world.ts";
 
 const mebibyte = 1024 * 1024;
-
-function led(): World {
-  const world = new World(1);
-  world.elect(world.groups[0]!, "n1");
-  world.elect(world.groups[1]!, "n2");
-  for (const group of world.groups) world.spread(group);
-  return world;
-}
-
-const text = (reply: Reply | undefined): Reply | undefined =>
-  reply instanceof ErrorReply ? reply.message : reply;
 
 test("a whole has the bytes that were written, wherever it is cut", () => {
   const long = fc.integer({ min: 0, max: 5000 }).map((length) => Buffer.alloc(length, length));
