@@ -179,8 +179,11 @@ function misread(history: Operation[], random: () => number, answer: (at: number
   history[index] = { ...read, outcome };
 }
 
+/** Enough for a verdict where the default is not: some of the histories drawn here need more. */
+const patient = { maxStepsPerKey: 100_000_000 };
+
 describe("the checker refuses", () => {
-  it.each([0, 0.03])("a stale read, %d unknown", (unknown) => {
+  it.each([0, 0.03])("a stale read, %d unknown", { timeout: 60_000 }, (unknown) => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
         const random = seeded(seed);
@@ -190,20 +193,21 @@ describe("the checker refuses", () => {
           const old = replacedBefore(history, at);
           return old[Math.floor(random() * old.length)]!;
         });
-        expect(checkHistory(history).kind).toBe("violation");
+        expect(checkHistory(history, patient).kind).toBe("violation");
       }),
-      { numRuns: 15 },
+      // The seed is undecided within the default number of steps.
+      { numRuns: 15, examples: [[1582778119]] },
     );
   });
 
-  it.each([0, 0.03])("a value out of thin air, %d unknown", (unknown) => {
+  it.each([0, 0.03])("a value out of thin air, %d unknown", { timeout: 60_000 }, (unknown) => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
         const random = seeded(seed);
         const shape = { key: "k", kind: "register", clients: 5, operations: 400, unknown } as const;
         const history = generate(shape, random);
         misread(history, random, () => "nobody wrote this");
-        expect(checkHistory(history).kind).toBe("violation");
+        expect(checkHistory(history, patient).kind).toBe("violation");
       }),
       { numRuns: 15 },
     );
