@@ -30,7 +30,9 @@ async function freeBase(count: number): Promise<number> {
 
 /** A running `spiredb cluster` of three. */
 async function startCluster(folder: string) {
-  const [base, httpBase] = [await freeBase(3), await freeBase(3)];
+  // One run for both: two of their own may overlap.
+  const base = await freeBase(6);
+  const httpBase = base + 3;
   const args = ["--base-port", String(base), "--http-base-port", String(httpBase)];
   const small = ["--data-dir", folder, "--num-regions", "4", "--journal-file-size", "4MiB"];
   const launched = new Launched([...spiredb, "cluster", ...args, ...small]);
