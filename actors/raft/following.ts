@@ -125,6 +125,8 @@ export function onFollowerPersisted(state: RaftState, effects: RaftEffect[]): vo
 function acknowledge(state: RaftState, effects: RaftEffect[]): void {
   const pending = state.pendingAck;
   if (pending === undefined || !isVoteDurable(state)) return;
+  // Below the log's start it has nothing to show: what is on the disk goes when the log is restarted.
+  if (state.durableIndex < state.log.prevIndex) return;
   const index = Math.min(pending.index, state.durableIndex);
   if (index === pending.index) state.pendingAck = undefined;
   const answered = { sentAtMs: pending.sentAtMs, promiseMs: minElectionTimeoutMs };

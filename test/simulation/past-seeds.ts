@@ -45,4 +45,9 @@ export const pastSeeds: readonly PastSeed[] = [
     profile: "clocks",
     bug: "a node that had heard nobody's clock since its start led by its own",
   },
+  {
+    seed: 795625023,
+    profile: "clocks",
+    bug: "between a snapshot and the log's restart a follower acknowledged what its log no longer holds",
+  },
 ];

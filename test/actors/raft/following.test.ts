@@ -244,6 +244,15 @@ describe("an installed snapshot", () => {
     expect(only(acks(persistAll(state, effects))).index).toBe(51);
   });
 
+  test("nothing is acknowledged before the journal has begun anew, not even what is committed", () => {
+    const state = follower(1, 1, 1);
+    receive(state, append(2, 3, 1, [], { commitIndex: 3 }));
+    const newTerm = receive(state, append(3, 3, 1));
+    const effects = installed(state, 9, 3);
+    expect(acks(persistAll(state, newTerm))).toEqual([]);
+    expect(only(acks(persistAll(state, effects)))).toMatchObject({ matched: true, index: 9 });
+  });
+
   test("an older one than what is applied must not come to pass", () => {
     const state = start({ prevIndex: 9, prevTerm: 1, appliedIndex: 9 });
     expect(() => installed(state, 8, 1)).toThrow("never goes back");
