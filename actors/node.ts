@@ -40,6 +40,8 @@ export interface NodeOptions {
   readonly recordCacheBytes: number;
   /** How long applied entries may gather before they go to the engine; default 0. */
   readonly applyDelayMs?: number;
+  /** How long evaluators gather while commands are under way (`group-commit.ts`); default 0. */
+  readonly waveMs?: number;
   /** How long replies under way may take when the node stops. */
   readonly drainMs: number;
   readonly pureActors: boolean;

@@ -23,6 +23,12 @@ import { version } from "./version.ts";
  */
 const applyDelayMs = 20;
 
+/**
+ * Of several nodes each gathers commands so long while others are under way: 1.03 times the SETs at 50
+ * clients and 1.09 at 200 (docs/benchmarks.md). A node alone would gain nothing by it.
+ */
+const waveMs = 2;
+
 const mebi = 1024 * 1024;
 
 /**
@@ -44,7 +50,7 @@ export const startNode: StartNode = async (directory, events, log) => {
   try {
     const node = await startActors({
       ...optionsOf(directory, events, log, () => space.isLow),
-      ...(cluster === undefined ? {} : { cluster }),
+      ...(cluster === undefined ? {} : { cluster, waveMs }),
     });
     return {
       respAddress: node.respAddress,

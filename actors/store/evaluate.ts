@@ -61,7 +61,7 @@ export class Evaluator implements TurnTask {
   constructor(ports: RegionPorts, host: EvaluatorHost) {
     this.#ports = ports;
     this.#host = host;
-    this.#outbox = new Outbox((round) => host.isConfirmed(round));
+    this.#outbox = new Outbox((round) => host.isConfirmed(round), ports.handles.inFlight);
     this.memory = new RegionMemory(ports.cache, ports.random);
     this.#entries = new Entries(ports, host, this.memory);
     this.#parking = new Parking(ports, host, this.memory, () => this.#defer());

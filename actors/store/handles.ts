@@ -16,15 +16,21 @@ export interface EngineHandle {
   readonly reader: EngineReader;
 }
 
-/** Where evaluators wait while a group is being written. */
+/** Commands evaluated on this store whose replies still wait for a majority or for proof. */
+export interface CommandsInFlight {
+  count: number;
+}
+
+/** Where evaluators wait until what they would write is worth a group. */
 export interface JournalGate {
-  /** True: the task runs in the evaluate phase after the group in flight. False: go on now. */
+  /** True: the task runs in an evaluate phase to come. False: go on now. */
   waitsFor(task: TurnTask): boolean;
 }
 
 /** Filled by the engine and log actors; read by everyone started after them. */
 export class StoreHandles {
   readonly snapshots = new SnapshotTraffic();
+  readonly inFlight: CommandsInFlight = { count: 0 };
   #engine: EngineHandle | undefined;
   #journal: Journal | undefined;
   #gate: JournalGate | undefined;

@@ -4,9 +4,11 @@
 import assert from "node:assert/strict";
 import { fromPromise, sendParent, setup } from "xstate";
 import type { Journal, JournalWrite, OnDurable } from "../../storage/journal/types.ts";
+import type { Clock } from "../system/clock.ts";
 import { hot } from "../system/hot.ts";
-import type { Turn, TurnTask } from "../system/turn.ts";
-import type { JournalGate, StoreHandles } from "./handles.ts";
+import type { Turn } from "../system/turn.ts";
+import { GroupCommit } from "./group-commit.ts";
+import type { StoreHandles } from "./handles.ts";
 
 /** Opens the one journal of a data directory; a second call first closes the former incarnation. */
 export interface JournalOpener {
@@ -18,6 +20,9 @@ export interface LogInput {
   readonly opener: JournalOpener;
   readonly handles: StoreHandles;
   readonly turn: Turn;
+  readonly clock: Clock;
+  /** `GroupCommitOptions`. */
+  readonly waveMs: number;
   /** Hears a failed open; failures of a write reach the node through the opener's options. */
   readonly onFatal: (error: Error) => void;
 }
@@ -25,56 +30,6 @@ export interface LogInput {
 export type LogEvent =
   | { readonly type: "log.append"; readonly write: JournalWrite; readonly onDurable: OnDurable }
   | { readonly type: "shutdown" };
-
-/**
- * Queues appends and starts one flush a turn. While a group is being written, evaluators that have
- * writes wait here: what they append could not leave before, and waiting makes their batches larger.
- */
-class GroupCommit implements TurnTask, JournalGate {
-  readonly #journal: Journal;
-  readonly #turn: Turn;
-  #deferred = false;
-  #waiting: TurnTask[] = [];
-
-  constructor(journal: Journal, turn: Turn) {
-    this.#journal = journal;
-    this.#turn = turn;
-    journal.onLanded = () => this.#landed();
-  }
-
-  append(write: JournalWrite, onDurable: OnDurable): void {
-    this.#journal.append(write, onDurable);
-    if (this.#deferred) return;
-    this.#deferred = true;
-    this.#turn.defer("journal", this);
-  }
-
-  run(): void {
-    this.#deferred = false;
-    this.#journal.flush();
-  }
-
-  waitsFor(task: TurnTask): boolean {
-    if (!this.#journal.isWriting) return false;
-    this.#waiting.push(task);
-    return true;
-  }
-
-  /**
-   * The replies of the group leave first, in this turn; who waited is evaluated in the next one,
-   * together with what those clients send meanwhile.
-   */
-  #landed(): void {
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    this.#turn.defer("reply", {
-      run: () => {
-        for (const task of waiting) this.#turn.defer("evaluate", task);
-      },
-    });
-  }
-}
 
 interface LogContext {
   readonly input: LogInput;
@@ -107,8 +62,11 @@ const machine = setup({
           target: "running",
           actions: [
             ({ context, event }) => {
-              context.commit = new GroupCommit(event.output, context.input.turn);
-              context.input.handles.setJournal(event.output, context.commit);
+              const { handles, turn, clock, waveMs } = context.input;
+              const { inFlight } = handles;
+              const journal = event.output;
+              context.commit = new GroupCommit({ journal, turn, clock, inFlight, waveMs });
+              handles.setJournal(journal, context.commit);
             },
             sendParent({ type: "child.ready", id: "log" }),
           ],

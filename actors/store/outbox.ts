@@ -4,6 +4,7 @@
 
 import type { Reply } from "../../resp/reply.ts";
 import type { Keyspace } from "../../storage/keyspace/keyspace.ts";
+import type { CommandsInFlight } from "./handles.ts";
 import type { RegionRequest } from "./protocol.ts";
 
 interface Held {
@@ -37,16 +38,22 @@ export class Outbox {
   /** Rounds never go back. */
   #confirmed = 0;
   readonly #isConfirmed: (round: number) => boolean;
+  readonly #inFlight: CommandsInFlight;
 
-  /** `isConfirmed` says whether the proof of a round is complete. */
-  constructor(isConfirmed: (round: number) => boolean) {
+  /** `isConfirmed` says whether the proof of a round is complete; `inFlight` counts what is held. */
+  constructor(isConfirmed: (round: number) => boolean, inFlight: CommandsInFlight) {
     this.#isConfirmed = isConfirmed;
+    this.#inFlight = inFlight;
   }
 
   /** Settles now when `index` is committed already and no `round` has to come in. */
   put(index: number, request: RegionRequest, reply: Reply, wrote: boolean, round: number): void {
-    if (index <= this.#committed && round === 0 && this.size === 0) request.settle(reply);
-    else this.#held.push({ index, request, reply, wrote, round });
+    if (index <= this.#committed && round === 0 && this.size === 0) {
+      request.settle(reply);
+      return;
+    }
+    this.#held.push({ index, request, reply, wrote, round });
+    this.#inFlight.count++;
   }
 
   get size(): number {
@@ -73,6 +80,7 @@ export class Outbox {
         if (!this.#isConfirmed(next.round)) break;
         this.#confirmed = next.round;
       }
+      this.#inFlight.count--;
       next.request.settle(next.reply);
     }
     if (this.#head === held.length) {
@@ -89,6 +97,7 @@ export class Outbox {
     const held = this.#held.slice(this.#head);
     this.#held = [];
     this.#head = 0;
+    this.#inFlight.count -= held.length;
     for (const { request, wrote } of held) request.settle(answer(wrote));
   }
 }

@@ -45,6 +45,8 @@ export interface StoreOptions {
   readonly recordCacheBytes: number;
   /** How long applied entries may gather before they go to the engine; default 0. */
   readonly applyDelayMs?: number;
+  /** How long evaluators gather while commands are under way (`group-commit.ts`); default 0. */
+  readonly waveMs?: number;
   readonly engine: EngineOpener;
   readonly journal: JournalOpener;
   readonly turn: Turn;
@@ -119,7 +121,7 @@ export class Store {
     const { turn, random, nodeId, positions, hashTags, pureActors } = this.#options;
     const clock = this.#trusted ?? this.#options.clock;
     const { handles, directory, cache, counters } = this;
-    const { applyDelayMs = 0 } = this.#options;
+    const { applyDelayMs = 0, waveMs = 0 } = this.#options;
     const onFatal = (error: Error): void => this.#options.onFatal(error);
     const region = {
       handles,
@@ -137,7 +139,7 @@ export class Store {
     };
     return storeSpec({
       engine: { opener: this.#options.engine, handles, turn, clock, applyDelayMs, onFatal },
-      log: { opener: this.#options.journal, handles, turn, onFatal },
+      log: { opener: this.#options.journal, handles, turn, clock, waveMs, onFatal },
       server: {
         nodeId,
         positions,

@@ -10,7 +10,7 @@ import { cpus, release, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
-import { compareClusters } from "./cluster.ts";
+import { compareClusters, warmUpSeconds } from "./cluster.ts";
 import { comparisons, judge, limits, median, type Comparison, type Limit } from "./goals.ts";
 import {
   buildGenerator,
@@ -195,7 +195,9 @@ Everything shares the processors: three SpireDB nodes and one nats-server (each 
 majority before it is answered, linearizable reads by lease, clients spread over all nodes), an etcd of
 three members (the same two promises), and a Redis with two replicas, all with appendfsync always,
 whose every SET is followed by WAIT 1 (and whose GETs promise less). Medians of ${runs} runs of
-${seconds} s taken in turns, 100 B values, ${keys} keys.
+${seconds} s taken in turns, 100 B values, ${keys} keys. Each group has had each load for ${warmUpSeconds} s
+before: code that is compiled while it runs needs that (a node that has just started takes about
+half as many SETs at 50 clients in its first three seconds).
 
 ${tables.join("\n\n")}
 `;

@@ -14,7 +14,7 @@ const firstSeed = Number(process.env["SIM_SEED"] ?? Math.floor(Date.now() / 1000
 const variants: ReadonlyArray<Omit<SeedOptions, "seed">> = [
   {},
   { nodes: 3 },
-  {},
+  { profile: "waves" },
   { profile: "clocks" },
 ];
 

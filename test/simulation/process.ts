@@ -16,11 +16,11 @@ import type { Positions } from "../../storage/position.ts";
 import { SimulatedDisk, type Random } from "./disk.ts";
 import { LogModel } from "./log-model.ts";
 import type { NetworkEnd, SimulatedNetwork } from "./network.ts";
-import { createRooms } from "./rooms.ts";
+import { createRooms, type Waits } from "./rooms.ts";
 import { kinds, Life, type NodeClock, type Timeline } from "./timeline.ts";
 
 /** What all nodes of a world share. */
-export interface NodePorts {
+export interface NodePorts extends Waits {
   readonly timeline: Timeline;
   readonly network: SimulatedNetwork;
   readonly random: Random;

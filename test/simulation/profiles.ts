@@ -92,6 +92,8 @@ export const profiles = {
     ...storm,
     weights: { ...storm.weights, wallStep: 0, crash: 6, transfer: 12, astray: 12 },
   },
+  /** A storm over nodes that gather as production's do: see `waits`. */
+  waves: storm,
   quiet: {
     network: goodNetwork,
     everyMs: 30_000,

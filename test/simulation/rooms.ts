@@ -15,8 +15,11 @@ import { DamagedError, DiskError } from "../../storage/errors.ts";
 import type { Positions } from "../../storage/position.ts";
 import type { Transport } from "../../transport/transport.ts";
 
+/** How long a store waits for more before it writes, ms. */
+export type Waits = Required<Pick<StoreOptions, "applyDelayMs" | "waveMs">>;
+
 /** What the simulation gives a process. */
-export interface RoomPorts {
+export interface RoomPorts extends Waits {
   readonly nodeId: string;
   readonly incarnation: string;
   readonly epoch: number;

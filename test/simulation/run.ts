@@ -19,8 +19,13 @@ export interface SeedOptions {
 const rounds = {
   storm: { faultsMs: 15_000, load: { clients: 9, keys: 12, thinkMs: 80 } },
   clocks: { faultsMs: 15_000, load: { clients: 9, keys: 12, thinkMs: 80 } },
+  waves: { faultsMs: 5_000, load: { clients: 14, keys: 12, thinkMs: 20 } },
   quiet: { faultsMs: 120_000, load: { clients: 4, keys: 12, thinkMs: 500 } },
 } satisfies Record<ProfileName, Pick<WorldOptions, "faultsMs" | "load">>;
+
+/** `StoreOptions`: those of `deploy/start.ts`, or nobody waits for company. */
+const waits = (profile: ProfileName): WorldOptions["waits"] =>
+  profile === "waves" ? { applyDelayMs: 20, waveMs: 2 } : { applyDelayMs: 0, waveMs: 0 };
 
 /** Rejects with what went wrong. The same options give the same hash, anywhere. */
 export function runSeed(options: SeedOptions): Promise<RunReport> {
@@ -47,6 +52,7 @@ function createWorld(options: SeedOptions): World {
     cacheBytes: sizes() < 0.5 ? 512 : 64 * 1024,
     readMode: sizes() < 0.2 ? "quorum" : "lease",
     pureActors,
+    waits: waits(profile),
     profile,
     rounds: Math.ceil(simulatedMs / faultsMs),
     faultsMs,

@@ -14,6 +14,7 @@ import { Invariants, require, Violation } from "./invariants.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { profiles, type ProfileName } from "./profiles.ts";
 import { isRecoverable, SimulatedNode, type NodeProcess } from "./process.ts";
+import type { Waits } from "./rooms.ts";
 import { TimeRules } from "./time-rules.ts";
 import { NodeClock, Timeline } from "./timeline.ts";
 
@@ -27,6 +28,7 @@ export interface WorldOptions {
   readonly readMode: ReadMode;
   /** Run the charts for hot events too; the same happens either way. */
   readonly pureActors: boolean;
+  readonly waits: Waits;
   readonly profile: ProfileName;
   /** Rounds of faults, healing and judgement. */
   readonly rounds: number;
@@ -83,6 +85,7 @@ export class World {
       cacheBytes: options.cacheBytes,
       readMode: options.readMode,
       pureActors: options.pureActors,
+      ...options.waits,
       watch: {
         started: (process: NodeProcess) => this.invariants.started(process),
         journalOpened: (...args: Parameters<Invariants["journalOpened"]>) =>

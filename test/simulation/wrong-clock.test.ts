@@ -16,6 +16,7 @@ test.each([1, 2, 3])(
       cacheBytes: 64 * 1024,
       readMode: "lease",
       pureActors: false,
+      waits: { applyDelayMs: 0, waveMs: 0 },
       profile: "quiet",
       rounds: 1,
       faultsMs: 15_000,
