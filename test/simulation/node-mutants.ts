@@ -18,10 +18,10 @@ const disk: readonly NodeMutant[] = [
   {
     name: "acknowledge before the group is on the disk",
     rule: "safety.md 3, 7",
-    file: "actors/store/log.ts",
-    search: "    this.#journal.append(write, onDurable);",
+    file: "actors/store/group-commit.ts",
+    search: "    this.#options.journal.append(write, onDurable);",
     replacement:
-      "    this.#journal.append(write, () => undefined);\n    void Promise.resolve().then(onDurable);",
+      "    this.#options.journal.append(write, () => undefined);\n    void Promise.resolve().then(onDurable);",
   },
   {
     name: "write groups without syncing them",
