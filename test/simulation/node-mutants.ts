@@ -21,7 +21,8 @@ const disk: readonly NodeMutant[] = [
     file: "actors/store/group-commit.ts",
     search: "    this.#options.journal.append(write, onDurable);",
     replacement:
-      "    this.#options.journal.append(write, () => undefined);\n    void Promise.resolve().then(onDurable);",
+      "    this.#options.journal.append(write, () => undefined);\n" +
+      "    void Promise.resolve().then(onDurable);",
   },
   {
     name: "write groups without syncing them",
