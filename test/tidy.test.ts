@@ -64,6 +64,7 @@ const header =
   "// What this is, what it sits between,\n// and what it deliberately leaves to others.\n";
 
 const marker = ["TO", "DO"].join("");
+const [focused, skipped] = ["only", "skip"];
 
 /** Complaints about these sources, headers added, without those about nobody importing them. */
 const complaintsAbout = (sources: Record<string, string>): string[] =>
@@ -142,8 +143,8 @@ describe("it sees", () => {
     ["pure", "resp/dice.ts", "const x = Math.random();\n"],
     ["pure", "actors/raft/core.ts", "setTimeout(f, 1);\n"],
     ["pure", "storage/keyspace/view.ts", "const x = `${process.pid}`;\n"],
-    ["focus", "test/x.test.ts", "describe.only('x', f);\n"],
-    ["focus", "test/y.test.ts", "it.skip('x', f);\n"],
+    ["focus", "test/x.test.ts", `describe.${focused}('x', f);\n`],
+    ["focus", "test/y.test.ts", `it.${skipped}('x', f);\n`],
   ];
   test.each(bad)("%s in %s", (rule, path, text) => {
     expect(complaintsAbout({ [path]: text })).toEqual([`${rule} ${path}`]);
