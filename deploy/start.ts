@@ -25,7 +25,7 @@ const applyDelayMs = 20;
 
 /**
  * Of several nodes each gathers commands so long while others are under way: 1.03 times the SETs at 50
- * clients and 1.09 at 200 (docs/benchmarks.md). A node alone would gain nothing by it.
+ * clients and 1.09 at 200 (docs/benchmarks.md). A node alone pays for one log only, and does not wait.
  */
 const waveMs = 2;
 

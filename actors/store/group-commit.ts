@@ -10,13 +10,14 @@ import type { CommandsInFlight, JournalGate } from "./handles.ts";
 /** With fewer commands under way than this a wait gathers nothing: it would only be a wait. */
 const wavesFromInFlight = 2;
 
+/** What the group commit of one opened journal is given. */
 export interface GroupCommitOptions {
   readonly journal: Pick<Journal, "append" | "flush" | "isWriting" | "onLanded">;
   readonly turn: Turn;
   readonly clock: Clock;
   readonly inFlight: CommandsInFlight;
   /**
-   * While commands are under way evaluators gather for so long, so that all regions of the store go
+   * While commands are under way evaluators gather for so many ms, so that all regions of the store go
    * together and their entries hold more than one command; 0 = they wait for the journal only. An
    * entry costs work on every replica, which is dear where a store is one of several.
    */
@@ -67,7 +68,7 @@ export class GroupCommit implements TurnTask, JournalGate {
     clock.setTimeout(() => {
       this.#isGathering = false;
       this.#isGoing = true;
-      for (const task of this.#takeWaiting()) this.#options.turn.defer("evaluate", task);
+      this.#evaluate(this.#takeWaiting());
       this.#options.turn.defer("journal", { run: () => (this.#isGoing = false) });
     }, waveMs);
     return true;
@@ -80,11 +81,11 @@ export class GroupCommit implements TurnTask, JournalGate {
   #landed(): void {
     if (this.#isGathering || this.#waiting.length === 0) return;
     const waiting = this.#takeWaiting();
-    this.#options.turn.defer("reply", {
-      run: () => {
-        for (const task of waiting) this.#options.turn.defer("evaluate", task);
-      },
-    });
+    this.#options.turn.defer("reply", { run: () => this.#evaluate(waiting) });
+  }
+
+  #evaluate(tasks: readonly TurnTask[]): void {
+    for (const task of tasks) this.#options.turn.defer("evaluate", task);
   }
 
   #takeWaiting(): TurnTask[] {
