@@ -196,8 +196,7 @@ majority before it is answered, linearizable reads by lease, clients spread over
 three members (the same two promises), and a Redis with two replicas, all with appendfsync always,
 whose every SET is followed by WAIT 1 (and whose GETs promise less). Medians of ${runs} runs of
 ${seconds} s taken in turns, 100 B values, ${keys} keys. Each group has had each load for ${warmUpSeconds} s
-before: code that is compiled while it runs needs that (a node that has just started takes about
-half as many SETs at 50 clients in its first three seconds).
+before: code that is compiled while it runs needs that.
 
 ${tables.join("\n\n")}
 `;
