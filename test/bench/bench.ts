@@ -1,7 +1,7 @@
 // `npm run bench [-- --cluster --runs 5 --seconds 5 --dir FOLDER --only set --quick]`: SpireDB beside a
 // Redis that fsyncs every write, or three nodes beside etcd and a replicated Redis, on this machine, in
 // turns so that all see the same noise. Prints the tables and writes its part of docs/benchmarks.md
-// unless it was a quick or partial run.
+// unless it was a quick or partial run. With `--against DIST`, three nodes beside three of another build.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { cpus, release, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { compareBuilds } from "./against.ts";
 import { compareClusters, warmUpSeconds } from "./cluster.ts";
 import { comparisons, judge, limits, median, type Comparison, type Limit } from "./goals.ts";
 import {
@@ -214,7 +215,15 @@ function writePart(part: string): void {
   say("written to docs/benchmarks.md");
 }
 
-function readOptions(): { options: Options; whole: boolean; cluster: boolean } {
+interface Asked {
+  readonly options: Options;
+  readonly whole: boolean;
+  readonly cluster: boolean;
+  /** The `dist` folder of another build to compare with. */
+  readonly against: string | undefined;
+}
+
+function readOptions(): Asked {
   const { values } = parseArgs({
     options: {
       runs: { type: "string", default: "5" },
@@ -224,6 +233,7 @@ function readOptions(): { options: Options; whole: boolean; cluster: boolean } {
       part: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
       cluster: { type: "boolean", default: false },
+      against: { type: "string" },
     },
   });
   const { quick } = values;
@@ -239,12 +249,17 @@ function readOptions(): { options: Options; whole: boolean; cluster: boolean } {
     only: values.only.toLowerCase(),
     parts,
   };
-  const whole = !quick && parts.size === 2 && options.only === "" && options.runs >= 5;
-  return { options, whole, cluster: values.cluster };
+  const whole =
+    values.against === undefined &&
+    !quick &&
+    parts.size === 2 &&
+    options.only === "" &&
+    options.runs >= 5;
+  return { options, whole, cluster: values.cluster, against: values.against };
 }
 
 async function main(): Promise<void> {
-  const { options, whole, cluster } = readOptions();
+  const { options, whole, cluster, against } = readOptions();
   const builder = createRequire(import.meta.url)("../../deploy/build.cjs") as {
     isStale(): boolean;
     build(): void;
@@ -253,14 +268,16 @@ async function main(): Promise<void> {
   const tools = mkdtempSync(join(tmpdir(), "spiredb-bench-"));
   const tables: string[] = [];
   try {
-    if (cluster) {
+    if (against !== undefined) {
+      say(`\n${await compareBuilds(options, against, buildGenerator(tools), say)}\n`);
+    } else if (cluster) {
       tables.push(...(await compareClusters(options, buildGenerator(tools), say)));
       say(`\n${tables.join("\n\n")}\n`);
     } else if (options.parts.has("compare")) {
       tables.push(comparisonTable(await compare(options, buildGenerator(tools))));
       say(`\n${tables.at(-1) ?? ""}\n`);
     }
-    if (!cluster && options.parts.has("limits")) {
+    if (against === undefined && !cluster && options.parts.has("limits")) {
       tables.push(limitTable(await checkLimits(options)));
       say(`\n${tables.at(-1) ?? ""}\n`);
     }

@@ -116,8 +116,10 @@ async function waitForReplicas(port: number): Promise<void> {
   throw new Error("the replicas of redis-server did not come online");
 }
 
-/** Three nodes with their default settings over one nats-server. */
-export async function startSpireCluster(parent: string): Promise<Group> {
+const ownDist = resolve(import.meta.dirname, "../../dist");
+
+/** Three nodes of the build in that folder, with their default settings, over one nats-server. */
+export async function startSpireCluster(parent: string, dist = ownDist): Promise<Group> {
   const folder = dataFolder(parent);
   const nats = await freePort();
   const config = join(folder, "nats.conf");
@@ -125,7 +127,7 @@ export async function startSpireCluster(parent: string): Promise<Group> {
   const server = spawn("nats-server", ["-c", config], { stdio: ["ignore", "pipe", "pipe"] });
   await whenSaid(server, /Server is ready/u, "nats-server");
   const names = ["n1", "n2", "n3"];
-  const cli = resolve(import.meta.dirname, "../../dist/deploy/cli.js");
+  const cli = join(dist, "deploy/cli.js");
   const ports: number[] = [];
   const nodes: ChildProcess[] = [];
   for (const name of names) {

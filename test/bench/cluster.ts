@@ -12,7 +12,7 @@ import { processorPercent, sampleOf, type Sample } from "./processes.ts";
 const run = promisify(execFile);
 
 /** One load as every group gets it. */
-interface Row {
+export interface Row {
   readonly name: string;
   readonly operation: "set" | "get";
   /** Requests in flight, and over how many connections; etcd multiplexes, so it does with fewer. */
@@ -24,7 +24,7 @@ interface Row {
   readonly overRedis?: readonly [number, number];
 }
 
-const rows: readonly Row[] = [
+export const rows: readonly Row[] = [
   {
     name: "SET, 1 client",
     operation: "set",
@@ -92,7 +92,8 @@ const operationOf = (group: Group, { operation }: Row): string => {
   return group.name === "redis" && operation === "set" ? "setwait" : operation;
 };
 
-async function measure(
+/** One load on one group. */
+export async function measure(
   generator: string,
   group: Group,
   row: Row,

@@ -165,7 +165,8 @@ export async function processorPercent(pid: number, seconds: number): Promise<nu
   return (processorTicks(pid) - before) / seconds;
 }
 
-function processorTicks(pid: number): number {
+/** Ticks of 10 ms this process has run. */
+export function processorTicks(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Number(fields[11]) + Number(fields[12]);
