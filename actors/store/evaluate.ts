@@ -24,6 +24,7 @@ import type { RegionEvent, RegionExpire, RegionFetched, RegionWalked } from "./p
 import type { RegionPropose, RegionRequest } from "./protocol.ts";
 import { isRemoval, removals } from "./removal.ts";
 import { StagedStream } from "./staged-stream.ts";
+import { Upcoming } from "./upcoming.ts";
 import { Walks } from "./walk.ts";
 
 /** An entry is closed when it has this many bytes; with one more command it stays below 512 KiB. */
@@ -44,8 +45,8 @@ export class Evaluator implements TurnTask {
   readonly #entries: Entries;
   readonly #parking: Parking;
   readonly #walks: Walks;
+  readonly #upcoming: Upcoming;
   #queue: RegionEvent[] = [];
-  #queuedWrites = 0;
   #blocked: RegionEvent[] = [];
   #deferred = false;
   #serving = false;
@@ -71,6 +72,10 @@ export class Evaluator implements TurnTask {
       () => this.#now(),
       (due, settle) => this.enqueue({ type: "region.expire", due, settle }),
     );
+    this.#upcoming = new Upcoming(ports.turn, (requests) => {
+      const slots = this.#counters?.slots;
+      if (this.#serving && slots !== undefined) this.#parking.readAhead(requests, slots);
+    });
   }
 
   /** Something waits until the engine has caught up. */
@@ -86,10 +91,8 @@ export class Evaluator implements TurnTask {
 
   enqueue(event: RegionEvent): void {
     this.#queue.push(event);
-    if (event.type === "region.request" && event.command.flags.includes("write")) {
-      this.#queuedWrites++;
-    }
     this.#defer();
+    this.#upcoming.add(event);
   }
 
   /** The replica leads and its state is exact: evaluate from what is applied. */
@@ -119,6 +122,7 @@ export class Evaluator implements TurnTask {
     const waiting: RegionEvent[] = [...this.#parking.clear(), ...this.#blocked, ...this.#queue];
     this.#blocked = [];
     this.#queue = [];
+    this.#upcoming.taken();
     for (const event of waiting) refuse(event, storeRestarting);
     this.#walks.abandon(storeRestarting);
   }
@@ -176,11 +180,12 @@ export class Evaluator implements TurnTask {
     if (!this.#serving || this.#entries.isFull) return;
     // Not while leadership is handed over, or too much waits for a majority: the tick comes back.
     if (!this.#host.canPropose) return;
-    if (this.#queuedWrites > 0 && this.#queuedWrites < eagerWrites) {
+    const writes = this.#upcoming.writes + this.#parking.readyWrites;
+    if (writes > 0 && writes < eagerWrites) {
       this.#deferred = this.#ports.handles.journalGate?.waitsFor(this) === true;
       if (this.#deferred) return;
     }
-    this.#queuedWrites = 0;
+    this.#upcoming.taken();
     this.#gate = -1;
     const ready = this.#parking.takeReady();
     const waiting = this.#blocked.length === 0 ? this.#queue : this.#blocked.concat(this.#queue);

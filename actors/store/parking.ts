@@ -46,6 +46,13 @@ export class Parking {
     return this.#ready.length > 0;
   }
 
+  /** Writes that may run again and wait for nothing but the evaluator. */
+  get readyWrites(): number {
+    let count = 0;
+    for (const parked of this.#ready) if (isForWrite(parked)) count++;
+    return count;
+  }
+
   /** Fragments of large writes under way, in order of arrival. */
   *streams(): Generator<StagedStream> {
     for (const { stream } of this.#parked) if (stream !== undefined) yield stream;
@@ -118,6 +125,23 @@ export class Parking {
   holdBack(request: RegionRequest, keyspace: Keyspace): void {
     this.locks.hold(request);
     for (const missing of missingRecords(request, keyspace)) this.#plan.want(missing, undefined);
+  }
+
+  /** These will run soon: records of their keys that are not in memory are read already. */
+  readAhead(requests: readonly RegionRequest[], slots: readonly number[]): void {
+    // What an earlier command was brought is no memory of later ones.
+    this.#memory.found = undefined;
+    for (const { args, db, keyPositions } of requests) {
+      const slot = slots[db] ?? db;
+      for (const position of keyPositions) {
+        const key = args[position];
+        if (key === undefined) continue;
+        const name = key.toString("latin1");
+        if (this.#memory.peek(slot, name) !== undefined) continue;
+        this.#plan.want({ type: "record", slot, name, key }, undefined);
+      }
+    }
+    this.fetchWanted();
   }
 
   /** Asks the engine for everything that is wanted. */

@@ -66,6 +66,41 @@ describe("commands that wait for the engine", () => {
     expect(waits.reply).toBeUndefined();
   });
 
+  it("are read ahead while their evaluator waits for the journal", async () => {
+    const world = await cold(4, "SET a 0", "SET b 0");
+    await world.ask("GET b");
+    world.journalHeld = true;
+    const first = world.send("APPEND b 1", { session: 1 });
+    await world.stepMany(10);
+    const second = world.send("APPEND a 1", { session: 2 });
+    await world.stepMany(10);
+    // Whatever it lacks now it will never get.
+    world.engineHeld = true;
+    world.releaseJournal();
+    await world.until(() => answered([first, second]).every(Boolean), "both replies");
+    expect(second.reply).toBe(2);
+  });
+
+  it("go with others when what they waited for has come", async () => {
+    const world = await cold(5, "SET a 0", "SET b 0");
+    await world.ask("GET b");
+    const { region } = world.regions[0]!;
+    world.engineHeld = true;
+    const waits = world.send("APPEND a 1", { session: 1 });
+    await world.stepMany(10);
+    world.journalHeld = true;
+    const first = world.send("APPEND b 1", { session: 2 });
+    await world.stepMany(10);
+    const { lastIndex } = region!;
+    world.engineHeld = false;
+    await world.stepMany(40);
+    expect(region!.lastIndex).toBe(lastIndex);
+    const second = world.send("APPEND b 2", { session: 3 });
+    world.releaseJournal();
+    await world.until(() => answered([waits, first, second]).every(Boolean), "all replies");
+    expect(region!.lastIndex).toBe(lastIndex + 1);
+  });
+
   it("hold a flush back, and everything behind it", async () => {
     const world = await cold(3, "SET a 0", "SET b 0");
     await world.ask("GET b");
