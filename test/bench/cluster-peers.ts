@@ -138,10 +138,15 @@ export async function startSpireCluster(parent: string, dist = ownDist): Promise
     const args = [cli, "start", ...settings, ...places, "--initial-nodes", names.join(",")];
     nodes.push(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] }));
   }
-  await Promise.all(nodes.map((node) => whenSaid(node, /^ready /mu, "spiredb")));
-  for (const port of ports) await waitForLeaders(port);
   const children = [...nodes, server];
   const stop = (): Promise<void> => stopAll(children, folder);
+  try {
+    await Promise.all(nodes.map((node) => whenSaid(node, /^ready /mu, "spiredb")));
+    for (const port of ports) await waitForLeaders(port);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return { name: "spiredb", protocol: "resp", ports, pids: pidsOf(children), stop };
 }
 
