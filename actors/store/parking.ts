@@ -98,7 +98,7 @@ export class Parking {
   ): void {
     const parked = this.#put(request, before);
     const names = new Set<string>();
-    for (const thing of [...missing, ...missingRecords(request, keyspace)]) {
+    for (const thing of [...missing, ...missingInBatch(request, keyspace)]) {
       const name = missingName(thing);
       if (names.has(name)) continue;
       names.add(name);
@@ -124,21 +124,19 @@ export class Parking {
   /** It waits behind an earlier command; what it will need is fetched together with the rest. */
   holdBack(request: RegionRequest, keyspace: Keyspace): void {
     this.locks.hold(request);
-    for (const missing of missingRecords(request, keyspace)) this.#plan.want(missing, undefined);
+    for (const missing of missingInBatch(request, keyspace)) this.#plan.want(missing, undefined);
   }
 
   /** These will run soon: records of their keys that are not in memory are read already. */
   readAhead(requests: readonly RegionRequest[], slots: readonly number[]): void {
     // What an earlier command was brought is no memory of later ones.
     this.#memory.found = undefined;
-    for (const { args, db, keyPositions } of requests) {
-      const slot = slots[db] ?? db;
-      for (const position of keyPositions) {
-        const key = args[position];
-        if (key === undefined) continue;
-        const name = key.toString("latin1");
-        if (this.#memory.peek(slot, name) !== undefined) continue;
-        this.#plan.want({ type: "record", slot, name, key }, undefined);
+    for (const request of requests) {
+      const slot = slots[request.db] ?? request.db;
+      const knows = (key: Buffer): boolean =>
+        this.#memory.peek(slot, key.toString("latin1")) !== undefined;
+      for (const missing of missingRecords(request, slot, knows)) {
+        this.#plan.want(missing, undefined);
       }
     }
     this.fetchWanted();
@@ -186,14 +184,22 @@ export class Parking {
   }
 }
 
-/** Records of the command's keys that are not in memory. */
-function missingRecords(request: RegionRequest, keyspace: Keyspace): Missing[] {
-  const slot = keyspace.slotOf(request.db);
+/** Records of the command's keys that neither the batch nor memory has. */
+function missingInBatch(request: RegionRequest, keyspace: Keyspace): Missing[] {
+  const { db } = request;
+  // What the batch has written is not in the engine yet: a read would bring something older.
+  return missingRecords(request, keyspace.slotOf(db), (key) => keyspace.knows(db, key));
+}
+
+function missingRecords(
+  { keyPositions, args }: RegionRequest,
+  slot: number,
+  knows: (key: Buffer) => boolean,
+): Missing[] {
   const missing: Missing[] = [];
-  for (const position of request.keyPositions) {
-    const key = request.args[position];
-    // What the batch has written is not in the engine yet: a read would bring something older.
-    if (key === undefined || keyspace.knows(request.db, key)) continue;
+  for (const position of keyPositions) {
+    const key = args[position];
+    if (key === undefined || knows(key)) continue;
     missing.push({ type: "record", slot, name: key.toString("latin1"), key });
   }
   return missing;

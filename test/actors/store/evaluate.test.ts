@@ -81,6 +81,13 @@ describe("commands that wait for the engine", () => {
     expect(second.reply).toBe(2);
   });
 
+  it("are asked for once when nothing makes their evaluator wait", async () => {
+    const world = await cold(6, "SET a 0");
+    const before = world.store.counters.fetches;
+    expect(await world.ask("APPEND a 1")).toBe(2);
+    expect(world.store.counters.fetches).toBe(before + 1);
+  });
+
   it("go with others when what they waited for has come", async () => {
     const world = await cold(5, "SET a 0", "SET b 0");
     await world.ask("GET b");
