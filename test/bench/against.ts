@@ -48,7 +48,7 @@ export async function compareBuilds(
         pairs.push(i % 2 === 0 ? [first, second] : [second, first]);
       }
       lines.push(lineOf(row, pairs));
-      say(lines.at(-1) ?? "");
+      say(`${row.name}: done`);
     }
     return [
       "| load | this build / the other | p50 ms | p99 ms | processor us/op | switches/op |",
