@@ -14,18 +14,10 @@
 import { describe, expect, it } from "vitest";
 import { parsePhysicalMetaKey, spaces } from "../../../storage/keys.ts";
 import { plain, StoreWorld, type Sent } from "../../simulation/store-world.ts";
+import { coldStore } from "./cold-store.ts";
 
 const start = (seed: number, cacheBytes = 1_000_000): Promise<StoreWorld> =>
   new StoreWorld({ seed, regions: 1, cacheBytes, journalFileBytes: 4 * 1024 * 1024 }).start();
-
-/** A store that holds these keys and has none in memory. */
-async function cold(seed: number, ...lines: string[]): Promise<StoreWorld> {
-  const world = await start(seed);
-  for (const line of lines) await world.ask(line);
-  await world.settle();
-  world.crash(false);
-  return world.start();
-}
 
 const answered = (sent: readonly Sent[]): boolean[] => sent.map((one) => one.reply !== undefined);
 
@@ -38,7 +30,7 @@ const setLarge = (letter: string): Buffer[] => [
 
 describe("commands that wait for the engine", () => {
   it("keep the order of their session and of their key; others overtake", async () => {
-    const world = await cold(1, "SET a 0", "SET b 0");
+    const world = await coldStore(1, "SET a 0", "SET b 0");
     await world.ask("GET b");
     world.engineHeld = true;
     const waiting = [
@@ -57,7 +49,7 @@ describe("commands that wait for the engine", () => {
   });
 
   it("let commands on other keys of other sessions pass", async () => {
-    const world = await cold(2, "SET a 0", "SET b 0");
+    const world = await coldStore(2, "SET a 0", "SET b 0");
     await world.ask("GET b");
     world.engineHeld = true;
     const waits = world.send("APPEND a 1", { session: 1 });
@@ -66,50 +58,8 @@ describe("commands that wait for the engine", () => {
     expect(waits.reply).toBeUndefined();
   });
 
-  it("are read ahead while their evaluator waits for the journal", async () => {
-    const world = await cold(4, "SET a 0", "SET b 0");
-    await world.ask("GET b");
-    world.journalHeld = true;
-    const first = world.send("APPEND b 1", { session: 1 });
-    await world.stepMany(10);
-    const second = world.send("APPEND a 1", { session: 2 });
-    await world.stepMany(10);
-    // Whatever it lacks now it will never get.
-    world.engineHeld = true;
-    world.releaseJournal();
-    await world.until(() => answered([first, second]).every(Boolean), "both replies");
-    expect(second.reply).toBe(2);
-  });
-
-  it("are asked for once when nothing makes their evaluator wait", async () => {
-    const world = await cold(6, "SET a 0");
-    const before = world.store.counters.fetches;
-    expect(await world.ask("APPEND a 1")).toBe(2);
-    expect(world.store.counters.fetches).toBe(before + 1);
-  });
-
-  it("go with others when what they waited for has come", async () => {
-    const world = await cold(5, "SET a 0", "SET b 0");
-    await world.ask("GET b");
-    const { region } = world.regions[0]!;
-    world.engineHeld = true;
-    const waits = world.send("APPEND a 1", { session: 1 });
-    await world.stepMany(10);
-    world.journalHeld = true;
-    const first = world.send("APPEND b 1", { session: 2 });
-    await world.stepMany(10);
-    const { lastIndex } = region!;
-    world.engineHeld = false;
-    await world.stepMany(40);
-    expect(region!.lastIndex).toBe(lastIndex);
-    const second = world.send("APPEND b 2", { session: 3 });
-    world.releaseJournal();
-    await world.until(() => answered([waits, first, second]).every(Boolean), "all replies");
-    expect(region!.lastIndex).toBe(lastIndex + 1);
-  });
-
   it("hold a flush back, and everything behind it", async () => {
-    const world = await cold(3, "SET a 0", "SET b 0");
+    const world = await coldStore(3, "SET a 0", "SET b 0");
     await world.ask("GET b");
     world.engineHeld = true;
     const [region] = world.regions;
