@@ -50,4 +50,9 @@ export const pastSeeds: readonly PastSeed[] = [
     profile: "clocks",
     bug: "between a snapshot and the log's restart a follower acknowledged what its log no longer holds",
   },
+  {
+    seed: 795653613,
+    nodes: 3,
+    bug: "a simulated stream that was given up before its header came kept its reader for ever",
+  },
 ];

@@ -44,8 +44,10 @@ export class SimulatedStream {
     };
     this.#forward((end) => {
       this.#receiverLife = end.life;
-      if (!end.acceptStream(from.nodeId, header, this.#reader()))
-        this.#fail("nobody takes streams");
+      const isTaken = end.acceptStream(from.nodeId, header, this.#reader());
+      if (!isTaken) this.#fail("nobody takes streams");
+      // Given up before this came: a reader that never heard of it would wait for ever.
+      else if (this.#writerError !== undefined) this.#failReader(this.#writerError);
     });
     this.#watchSilence();
   }
@@ -157,8 +159,13 @@ export class SimulatedStream {
       for (const { reject } of this.#writing.splice(0)) reject(error);
       this.#ending?.reject(error);
     });
-    if (this.#receiverLife === undefined || this.#accepted) return;
-    timeline.at(0, this.#receiverLife, kinds.message, () => {
+    if (!this.#accepted) this.#failReader(error);
+  }
+
+  /** Nothing yet, while it has not heard of the stream. */
+  #failReader(error: Error): void {
+    if (this.#receiverLife === undefined) return;
+    this.#network.timeline.at(0, this.#receiverLife, kinds.message, () => {
       this.#readerError ??= error;
       this.#reading?.reject(error);
       this.#reading = undefined;
