@@ -5,6 +5,7 @@
 import rocksdb from "rocksdb";
 import type { RocksDatabase, RocksIterator } from "rocksdb";
 
+import { visitNearby } from "./batch-order.ts";
 import type {
   Engine,
   EngineIterator,
@@ -112,10 +113,10 @@ class RocksEngine implements Engine {
     return this.#call((done) => {
       // Three times cheaper on the event loop than the array form, which copies each operation.
       const chained = this.#database.batch();
-      for (const operation of batch) {
+      visitNearby(batch, (operation) => {
         if (operation.type === "put") chained.put(operation.key, operation.value);
         else chained.del(operation.key);
-      }
+      });
       chained.write({ sync: options.sync }, done);
     });
   }
