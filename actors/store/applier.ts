@@ -23,6 +23,8 @@ export interface ApplierHost {
   /** Entries up to here are committed and durable here. */
   readonly applicableIndex: number;
   readonly applied: AppliedState;
+  /** Bytes of the log's entries (from, to]. */
+  logBytes(from: number, to: number): number;
   /** The engine holds everything up to here. */
   onApplied(index: number): void;
   /** Applying threw: the replica fails. */
@@ -34,6 +36,8 @@ export class Applier implements LazyApplier {
   readonly #host: ApplierHost;
   readonly #window: LogWindow;
   #submitted = 0;
+  /** The engine's writer knows that there is something up to here. */
+  #told = 0;
   /** Handed to the engine and not written yet. */
   #owedBytes = 0;
   #reading = false;
@@ -65,7 +69,12 @@ export class Applier implements LazyApplier {
   wake(lazily: boolean): void {
     const writer = this.#ports.handles.engine?.writer;
     if (writer === undefined || !lazily) this.#run();
-    else writer.collectLater(this);
+    else {
+      const to = this.#host.applicableIndex;
+      const from = Math.max(this.#told, this.#submitted);
+      this.#told = to;
+      writer.collectLater(this, to > from ? this.#host.logBytes(from, to) : 0);
+    }
   }
 
   collect(): void {

@@ -147,6 +147,10 @@ export class Region
     return this.#applied;
   }
 
+  logBytes(from: number, to: number): number {
+    return this.#raft?.log.bytesBetween(from, to) ?? 0;
+  }
+
   get evaluator(): Evaluator {
     return this.#evaluator;
   }

@@ -36,6 +36,12 @@ export interface WriterStatistics {
   lastBatchSeconds: number;
 }
 
+/**
+ * Bytes of log after which appliers do not wait any longer: a thousand or two small commands, which
+ * take the loop a few milliseconds.
+ */
+const gatherMaxBytes = 256 * 1024;
+
 /** Changes nothing: no key begins with this byte. Engines refuse to sync an empty batch. */
 const nothing: WriteOperation = { type: "del", key: Buffer.from([0]) };
 
@@ -49,6 +55,10 @@ export class EngineWriter implements TurnTask {
   #queue: ApplyJob[] = [];
   #markers: Array<(applied: ReadonlyMap<number, { index: number; term: number }>) => void> = [];
   #appliers = new Set<LazyApplier>();
+  /** What the appliers have. */
+  #gatheredBytes = 0;
+  /** What waits is not to gather any longer. */
+  #isUrgent = false;
   #isCollecting = false;
   #timer: TimerId;
   #inFlight = false;
@@ -88,17 +98,22 @@ export class EngineWriter implements TurnTask {
   }
 
   /**
-   * Collects from this region within `lazyMs`. Replies do not wait for the engine (the log has it,
+   * Collects from this region within `lazyMs`, or when regions have gathered enough: this one has
+   * `bytes` of log more than it said before. Replies do not wait for the engine (the log has it,
    * the overlay serves it), so committed entries may gather: what they come to, the region's
    * position and counters, the call and the wake-up of a pool thread are then paid once for many.
    */
-  collectLater(applier: LazyApplier): void {
+  collectLater(applier: LazyApplier, bytes: number): void {
     if (this.#stopped) return;
     this.#appliers.add(applier);
-    if (this.#lazyMs === 0) this.hurry();
-    else if (this.#timer === undefined && !this.#deferred && !this.#inFlight) {
-      this.#timer = this.#clock.setTimeout(this.hurry, this.#lazyMs);
-    }
+    this.#gatheredBytes += bytes;
+    if (this.#lazyMs === 0 || this.#gatheredBytes >= gatherMaxBytes) this.hurry();
+    else this.#hurryLater();
+  }
+
+  #hurryLater(): void {
+    if (this.#timer !== undefined || this.#deferred || this.#inFlight) return;
+    this.#timer = this.#clock.setTimeout(this.hurry, this.#lazyMs);
   }
 
   get #hasWork(): boolean {
@@ -111,7 +126,9 @@ export class EngineWriter implements TurnTask {
       this.#clock.clearTimeout(this.#timer);
       this.#timer = undefined;
     }
-    if (this.#hasWork) this.#deferRun();
+    if (!this.#hasWork) return;
+    this.#isUrgent = true;
+    this.#deferRun();
   };
 
   /** What a region had applied before this process: makes it part of the next marker. */
@@ -171,8 +188,9 @@ export class EngineWriter implements TurnTask {
   /** Nothing is in flight any more: the next batch, or word to those who wait for none. */
   #goOn(): void {
     for (const task of this.#between.splice(0)) task();
-    if (this.#hasWork) this.#deferRun();
-    else for (const resolve of this.#fences.splice(0)) resolve();
+    if (!this.#hasWork) for (const resolve of this.#fences.splice(0)) resolve();
+    else if (this.#isUrgent || this.#fences.length > 0) this.#deferRun();
+    else this.#hurryLater();
   }
 
   /** Starts the next batch, unless one is in flight: then its end does. */
@@ -185,6 +203,7 @@ export class EngineWriter implements TurnTask {
       this.#syncEarlier();
       return;
     }
+    this.#isUrgent = false;
     const jobs = this.#queue;
     const markers = this.#markers;
     const fences = this.#fences;
@@ -227,6 +246,7 @@ export class EngineWriter implements TurnTask {
     const appliers = this.#appliers;
     if (appliers.size === 0) return;
     this.#appliers = new Set();
+    this.#gatheredBytes = 0;
     this.#isCollecting = true;
     for (const applier of appliers) applier.collect();
     this.#isCollecting = false;

@@ -38,6 +38,7 @@ function rig(firstHeld: number) {
     ended: false,
     applicableIndex: log.length,
     applied: { nextExpiryMs: Infinity, uncleared: new Set() } as unknown as AppliedState,
+    logBytes: (from: number, to: number) => (to - from) * entryBytes,
     onApplied: (index: number) => void applied.push(index),
     onApplyFailed: (error: unknown) => {
       throw error;

@@ -2,95 +2,13 @@
 // every batch and with a marker, and that nothing follows a failed or a stopped one.
 
 import { describe, expect, test } from "vitest";
-import { EngineWriter, type ApplyJob } from "../../../actors/store/writer.ts";
+import { EngineWriter } from "../../../actors/store/writer.ts";
 import { Turn } from "../../../actors/system/turn.ts";
-import type { Engine, WriteOperation } from "../../../storage/engine.ts";
 import { DiskError } from "../../../storage/errors.ts";
 import { appliedKey, decodeApplied, markerKey } from "../../../storage/local-records.ts";
 import { createMemoryOpener } from "../../../storage/memory.ts";
 import { HeapClock } from "../../simulation/clock.ts";
-
-interface Batch {
-  readonly operations: readonly WriteOperation[];
-  readonly sync: boolean;
-  readonly succeed: () => Promise<void>;
-  readonly fail: (error: Error) => Promise<void>;
-}
-
-const settled = (): Promise<void> => new Promise((next) => void setImmediate(next));
-
-function rig(lazyMs = 0) {
-  const batches: Batch[] = [];
-  const fatal: Error[] = [];
-  const done: string[] = [];
-  const turns: Array<() => void> = [];
-  const clock = new HeapClock();
-  const turn = new Turn(
-    (callback) => void turns.push(callback),
-    (error) => {
-      throw error;
-    },
-  );
-  const engine: Pick<Engine, "write"> = {
-    write: (operations, { sync }) =>
-      new Promise((resolve, reject) => {
-        batches.push({
-          operations,
-          sync,
-          succeed: () => (resolve(), settled()),
-          fail: (error) => (reject(error), settled()),
-        });
-      }),
-  };
-  const writer = new EngineWriter(engine as Engine, turn, clock, lazyMs, (error) =>
-    fatal.push(error),
-  );
-  return {
-    writer,
-    batches,
-    fatal,
-    done,
-    clock,
-    /** The end of a turn. */
-    turn: () => {
-      for (const callback of turns.splice(0)) callback();
-    },
-    /** The turn in which something synced starts: first what was written before is made durable. */
-    turnOfSync: async () => {
-      for (const callback of turns.splice(0)) callback();
-      const earlier = batches.pop()!;
-      expect([names(earlier), earlier.sync]).toEqual([["\0"], true]);
-      await earlier.succeed();
-      for (const callback of turns.splice(0)) callback();
-    },
-    submit: (name: string, job: Partial<ApplyJob> = {}) =>
-      writer.submit({
-        regionId: 1,
-        operations: [put(name)],
-        sync: false,
-        ...job,
-        onDone: () => done.push(name),
-      }),
-    /** A region that has something to submit, whenever it is asked. */
-    later: (name: string) =>
-      writer.collectLater({
-        collect: () => {
-          writer.submit({
-            regionId: 1,
-            operations: [put(name)],
-            sync: false,
-            onDone: () => done.push(name),
-          });
-        },
-      }),
-  };
-}
-
-const put = (name: string, value = ""): WriteOperation => ({
-  type: "put",
-  key: Buffer.from(name),
-  value: Buffer.from(value),
-});
+import { names, put, rig, type Batch } from "./writer-rig.ts";
 
 const applied = (index: number, term = 1) => ({ applied: { index, term } });
 
@@ -104,12 +22,6 @@ function positions({ operations }: Batch, regionId: number) {
   };
   return [indexAt(appliedKey(regionId)), indexAt(markerKey(regionId))];
 }
-
-/** The names of a batch's own operations, in order. */
-const names = ({ operations }: Batch): string[] => {
-  const local = [appliedKey(0)[0], markerKey(0)[0]];
-  return operations.filter(({ key }) => !local.includes(key[0])).map(({ key }) => key.toString());
-};
 
 describe("batches", () => {
   test("what one turn submits is one batch, in order", () => {
@@ -182,51 +94,6 @@ describe("batches", () => {
     await written;
     expect(r.done).toEqual(["nothing"]);
     expect(r.batches).toEqual([]);
-  });
-});
-
-describe("lazy appliers", () => {
-  test("they gather until their time has passed", () => {
-    const r = rig(5);
-    r.later("a");
-    r.turn();
-    r.clock.advance(4);
-    r.later("b");
-    r.turn();
-    expect(r.batches).toEqual([]);
-    r.clock.advance(1);
-    r.turn();
-    expect(r.batches.map(names)).toEqual([["a", "b"]]);
-  });
-
-  test("a job that somebody waits for takes them with it", () => {
-    const r = rig(5);
-    r.later("a");
-    r.submit("b");
-    r.turn();
-    expect(r.batches.map(names)).toEqual([["b", "a"]]);
-    expect(r.clock.pending).toBe(0);
-  });
-
-  test("one region is asked once, with all it has by then", () => {
-    const r = rig(5);
-    let asked = 0;
-    const applier = { collect: () => void asked++ };
-    r.writer.collectLater(applier);
-    r.writer.collectLater(applier);
-    r.clock.advance(5);
-    r.turn();
-    expect(asked).toBe(1);
-  });
-
-  test("a marker speaks for them", async () => {
-    const r = rig(5);
-    r.later("a");
-    r.writer.marker(() => r.done.push("marker"));
-    await r.turnOfSync();
-    expect(names(r.batches[0]!)).toContain("a");
-    await r.batches[0]!.succeed();
-    expect(r.done).toEqual(["a", "marker"]);
   });
 });
 
