@@ -50,7 +50,12 @@ export function isElectionDue(
   state: Readonly<RaftState>,
   { nowMs, electionTimeoutMs }: Pick<Tick, "nowMs" | "electionTimeoutMs">,
 ): boolean {
-  return isAlone(state) || nowMs - state.waitsFromMs >= waitMs(state, electionTimeoutMs);
+  return isAlone(state) || nowMs >= electionDueMs(state, electionTimeoutMs);
+}
+
+/** When it stands for election if it hears nobody until then, monotonic ms. */
+export function electionDueMs(state: Readonly<RaftState>, electionTimeoutMs: number): number {
+  return state.waitsFromMs + waitMs(state, electionTimeoutMs);
 }
 
 /** A follower waits for its leader; whoever stands already has no promise to keep, only to spread out. */

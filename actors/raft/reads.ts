@@ -63,11 +63,15 @@ export function readConfirmed(state: Readonly<RaftState>, round: number): boolea
 
 /** Check-quorum: false when the leader has stepped down because a majority is out of sight. */
 export function onQuorumTick(state: RaftState, event: Tick, effects: RaftEffect[]): boolean {
-  const heardAtMs = quorumValue(state.membership.voters, (voter) =>
-    voter === state.replicaId ? Infinity : (state.progress.get(voter)?.ackedSentAtMs ?? -Infinity),
-  );
-  if (event.nowMs - heardAtMs < event.electionTimeoutMs) return true;
+  if (event.nowMs - quorumHeardAtMs(state) < event.electionTimeoutMs) return true;
   becomeRole(state, "follower", state.term, 0, effects);
   state.waitsFromMs = event.nowMs;
   return false;
+}
+
+/** When the newest of what a majority has acknowledged left this leader, monotonic ms. */
+export function quorumHeardAtMs(state: Readonly<RaftState>): number {
+  return quorumValue(state.membership.voters, (voter) =>
+    voter === state.replicaId ? Infinity : (state.progress.get(voter)?.ackedSentAtMs ?? -Infinity),
+  );
 }

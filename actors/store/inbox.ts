@@ -5,6 +5,7 @@
 import { follows, isElectionDue } from "../raft/election.ts";
 import { replicationFloor } from "../raft/progress.ts";
 import type { RaftMessage } from "../raft/protocol.ts";
+import { quietMs } from "../raft/quiet.ts";
 import { canRead, readConfirmed } from "../raft/reads.ts";
 import type { RaftState } from "../raft/state.ts";
 import type { EvidenceReplica, Proof } from "./evidence.ts";
@@ -42,16 +43,20 @@ export class Inbox implements EvidenceReplica {
     this.#electionTimeoutMs = 1500 + this.#ports.random() * 500;
   }
 
-  /** `mayLead` false: it does not stand for election until the next tick, whoever asks. */
-  tick(nowMs: number, mayLead: boolean): void {
+  /**
+   * Tells the core the time and returns how long it may be left alone, ms (`quietMs`). `mayLead` false:
+   * it does not stand for election until the next tick, whoever asks.
+   */
+  tick(nowMs: number, mayLead: boolean): number {
     this.#mayLead = mayLead;
     const { raft } = this.#host;
-    const isLeader = raft?.role === "leader";
+    if (raft === undefined) return 0;
+    const isLeader = raft.role === "leader";
     const electionTimeoutMs = mayLead || isLeader ? this.#electionTimeoutMs : Infinity;
-    // Ten times a second and region: one that would change nothing is not worth an event.
-    if (raft === undefined) return;
-    if (!isLeader && !isElectionDue(raft, { nowMs, electionTimeoutMs })) return;
-    this.#send({ type: "raft.tick", nowMs, electionTimeoutMs });
+    const time = { nowMs, electionTimeoutMs };
+    // Several times a second and region: one that would change nothing is not worth an event.
+    if (isLeader || isElectionDue(raft, time)) this.#send({ type: "raft.tick", ...time });
+    return quietMs(raft, time);
   }
 
   /** A message of another node's replica. */

@@ -7,6 +7,11 @@ import type { ScheduleTurn } from "../system/turn.ts";
 import type { Region } from "./region.ts";
 
 const tickMs = 100;
+/**
+ * While every replica may be left alone so long. Whatever may happen to one meanwhile has more time than
+ * this, so that it is looked at a `tickMs` too late at most all the same.
+ */
+const calmTickMs = 250;
 
 export interface RaftTimePorts {
   readonly clock: Clock;
@@ -53,15 +58,16 @@ export class RaftTime {
     const nowMs = clock.monotonicMs();
     const mayLead = this.#ports.mayLead();
     let isNeeded = !isAlone;
+    let quietMs = calmTickMs;
     try {
       for (const region of regions()) {
         if (region.ended || (isAlone && region.serving)) continue;
         isNeeded = true;
-        region.inbox.tick(nowMs, mayLead);
+        quietMs = Math.min(quietMs, region.inbox.tick(nowMs, mayLead));
       }
     } catch (error) {
       failed(error);
     }
-    if (isNeeded) this.#timer = clock.setTimeout(() => this.#due(), tickMs);
+    if (isNeeded) this.#timer = clock.setTimeout(() => this.#due(), Math.max(tickMs, quietMs));
   }
 }

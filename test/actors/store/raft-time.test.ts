@@ -15,6 +15,7 @@ import { HeapClock } from "../../simulation/clock.ts";
 function world() {
   const clock = new HeapClock();
   const events: RaftEvent[] = [];
+  const lookedAtMs: number[] = [];
   const state = { mayLead: true };
   const membership = { voters: [1, 2, 3], learners: [] };
   const raft = {
@@ -33,7 +34,10 @@ function world() {
     clock,
     schedule: (run) => run(),
     isAlone: false,
-    mayLead: () => state.mayLead,
+    mayLead: () => {
+      lookedAtMs.push(clock.monotonicMs());
+      return state.mayLead;
+    },
     regions: () => [{ inbox, ended: false } as unknown as Region],
     failed: (error) => {
       throw error;
@@ -46,7 +50,7 @@ function world() {
     inbox.received("n2", message, clock.monotonicMs());
     return events.length > before;
   };
-  return { clock, events, state, handOver };
+  return { clock, events, state, raft, looked: () => lookedAtMs, handOver };
 }
 
 test("a tick is an event only when the election timeout is over", () => {
@@ -70,6 +74,22 @@ test("a leadership is taken over only while the clock is right", () => {
   clock.advance(100);
   expect(handOver()).toBe(true);
   state.mayLead = false;
-  clock.advance(100);
+  clock.advance(250);
   expect(handOver()).toBe(false);
+});
+
+test("replicas that may be left alone are looked at four times a second", () => {
+  const { clock, looked } = world();
+  clock.advance(1000);
+  expect(looked()).toEqual([100, 350, 600, 850]);
+  // And the one that is to stand for election then when it is.
+  clock.advance(600);
+  expect(looked()).toContain(1500);
+});
+
+test("one that may not be left alone is looked at ten times a second", () => {
+  const { clock, looked, raft } = world();
+  Object.assign(raft, { role: "preCandidate", waitsFromMs: -10_000 });
+  clock.advance(500);
+  expect(looked()).toEqual([100, 200, 300, 400, 500]);
 });
