@@ -96,6 +96,11 @@ export class Outgoing implements ReplicaWriter {
     void this.#snapshots.send(to, term);
   }
 
+  /** The replica ends. */
+  end(): void {
+    this.#snapshots.end();
+  }
+
   truncate(from: number): void {
     this.#window.truncate(from);
   }

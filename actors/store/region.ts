@@ -228,6 +228,8 @@ export class Region
     this.#abandoned = true;
     this.#serving = false;
     this.#evaluator.pause(reason);
+    this.#outgoing.end();
+    this.#snapshotInstaller.end();
     this.#onEnd(this);
   }
 

@@ -7,7 +7,7 @@ import { pack, unpack } from "msgpackr";
 import type { RegionState } from "../../storage/keyspace/effects.ts";
 import type { Extent, RegionMeta } from "../../storage/local-records.ts";
 
-const version = 1;
+const version = 2;
 /** version u8, regionId u32, crc u32 over the rest. */
 const headerHeadBytes = 9;
 /** crc u32 over the rest, snapshotId u48, sequence u32, kind u8. */
@@ -41,7 +41,12 @@ export interface SnapshotHeader {
   readonly extents: ReadonlyArray<Pick<Extent, "fromPosition" | "toPosition">>;
   /** Slots that a flush has left, whose keys are among the records and have to be cleared. */
   readonly unclearedSlots: readonly number[];
+  /** Number of the first chunk that this stream brings; above 0 it goes on where another one broke. */
+  readonly firstChunk: number;
 }
+
+/** The reason with which a receiver ends a stream that goes on with what it has not got. */
+export const cannotGoOn = "the beginning of the snapshot is not here";
 
 /** A record as the region holds it: logical key, value with its checksum behind it. */
 export interface SnapshotRecord {
@@ -71,6 +76,7 @@ export function encodeSnapshotHeader(header: SnapshotHeader): Buffer {
     [counters.nextOid, counters.maxNowMs, counters.counts, counters.slots],
     header.extents.map(({ fromPosition, toPosition }) => [fromPosition, toPosition]),
     header.unclearedSlots,
+    header.firstChunk,
   ]);
   const head = Buffer.alloc(headerHeadBytes);
   head[0] = version;
@@ -102,6 +108,7 @@ type PackedHeader = [
   counters: [number, number, number[], number[]],
   extents: Array<[number, number]>,
   unclearedSlots: number[],
+  firstChunk: number,
 ];
 
 /** Inverse of `encodeSnapshotHeader`; throws SnapshotError. */
@@ -112,7 +119,8 @@ export function decodeSnapshotHeader(header: Buffer): SnapshotHeader {
   }
   const packed = unpack(header.subarray(headerHeadBytes)) as PackedHeader;
   const [from, to, term, snapshotId, index, indexTerm, voters, learners, ...rest] = packed;
-  const [membershipIndex, peers, [epochVersion, confVersion], counters, extents, slots] = rest;
+  const [membershipIndex, peers, [epochVersion, confVersion], counters, extents, ...last] = rest;
+  const [unclearedSlots, firstChunk] = last;
   return {
     regionId,
     from,
@@ -132,7 +140,8 @@ export function decodeSnapshotHeader(header: Buffer): SnapshotHeader {
       slots: counters[3],
     },
     extents: extents.map(([fromPosition, toPosition]) => ({ fromPosition, toPosition })),
-    unclearedSlots: slots,
+    unclearedSlots,
+    firstChunk,
   };
 }
 
@@ -195,7 +204,10 @@ function seal(chunk: Buffer): Buffer {
 /** Takes the chunks of one snapshot apart, in their order. Every method throws SnapshotError. */
 export class ChunkDecoder {
   readonly #snapshotId: number;
+  /** Of the next chunk to be taken. */
   #sequence = 0;
+  /** Of the next chunk to come: lower while a stream repeats what has been taken. */
+  #coming = 0;
   #records = 0;
   #ended = false;
 
@@ -203,15 +215,28 @@ export class ChunkDecoder {
     this.#snapshotId = snapshotId;
   }
 
-  /** The records of the next chunk, views of it; undefined for the end, whose count is right. */
+  /** Another stream begins with this chunk; false when what lies between is missing. */
+  goOnAt(sequence: number): boolean {
+    if (sequence > this.#sequence) return false;
+    this.#coming = sequence;
+    return true;
+  }
+
+  /**
+   * The records of the next chunk, views of it, none when they were taken before; undefined for the
+   * end, whose count is right.
+   */
   take(chunk: Buffer): SnapshotRecord[] | undefined {
     if (chunk.length < chunkHeadBytes || chunk.readUInt32BE(0) !== crc32(chunk.subarray(4))) {
       throw new SnapshotError("a chunk of a snapshot fails its checksum");
     }
-    const isNext = chunk.readUInt32BE(10) === this.#sequence;
-    if (chunk.readUIntBE(4, 6) !== this.#snapshotId || !isNext || this.#ended) {
+    const isNext = chunk.readUInt32BE(10) === this.#coming;
+    const isKnown = this.#coming < this.#sequence;
+    if (chunk.readUIntBE(4, 6) !== this.#snapshotId || !isNext || (this.#ended && !isKnown)) {
       throw new SnapshotError("a chunk of a snapshot is not the one that follows");
     }
+    this.#coming++;
+    if (isKnown) return [];
     this.#sequence++;
     if (chunk[14] === kinds.records) return this.#recordsOf(chunk);
     if (chunk[14] !== kinds.end || chunk.length !== chunkHeadBytes + 6) {

@@ -25,7 +25,9 @@ import {
 import type { BulkReader } from "../../transport/transport.ts";
 import { regionMetaOperation, stateOperation, type AppliedState } from "./apply.ts";
 import type { RegionPorts } from "./region-ports.ts";
+import type { TimerId } from "../system/clock.ts";
 import {
+  cannotGoOn,
   ChunkDecoder,
   decodeSnapshotHeader,
   SnapshotError,
@@ -52,12 +54,29 @@ export interface SnapshotTarget {
   installed(applied: AppliedState, header: SnapshotHeader): void;
 }
 
-type InstallerPorts = Pick<RegionPorts, "handles" | "log" | "dataIds" | "onGarbage">;
+type InstallerPorts = Pick<RegionPorts, "handles" | "log" | "dataIds" | "clock" | "onGarbage">;
+
+/** How long what a broken stream has brought waits for the next one, ms. */
+const keptForMs = 30_000;
+
+/** The stream broke; nothing is wrong with what it has brought. */
+class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+interface Running {
+  readonly install: Install;
+  readonly reader: BulkReader;
+  readonly ended: Promise<void>;
+}
 
 export class SnapshotInstaller {
   readonly #ports: InstallerPorts;
   readonly #target: SnapshotTarget;
-  #busy = false;
+  #running: Running | undefined;
+  /** What waits for another stream. */
+  #kept: Install | undefined;
+  #timer: TimerId;
 
   constructor(ports: InstallerPorts, target: SnapshotTarget) {
     this.#ports = ports;
@@ -66,25 +85,67 @@ export class SnapshotInstaller {
 
   /** Takes the stream to its end, by `accept` or `abort`. Never rejects. */
   async receive(header: Buffer, reader: BulkReader): Promise<void> {
-    if (this.#busy) {
-      reader.abort("another snapshot is being installed");
-      return;
-    }
-    this.#busy = true;
     try {
       const decoded = decodeSnapshotHeader(header);
       // A chunk that comes late renews no promise; the stream's beginning is as good as an append.
       this.#target.heard(decoded.from, decoded.term);
+      for (let running = this.#running; running !== undefined; running = this.#running) {
+        if (!running.install.isOf(decoded))
+          throw new SnapshotError("another snapshot is being installed");
+        // Its sender has given the former stream up, which this end may not have noticed yet.
+        running.reader.abort("the snapshot goes on in another stream");
+        await running.ended;
+      }
       const reason = refusal(this.#target, decoded);
       if (reason !== undefined) throw new SnapshotError(reason);
-      const { writer } = this.#ports.handles.opened();
-      await new Install(this.#ports, this.#target, writer, decoded).run(reader);
+      const install = this.#installOf(decoded);
+      const run = this.#run(install, reader);
+      this.#running = { install, reader, ended: run.catch(() => undefined) };
+      await run;
       reader.accept();
     } catch (error) {
       reader.abort(error instanceof Error ? error.message : String(error));
-    } finally {
-      this.#busy = false;
     }
+  }
+
+  /** The replica ends: nothing waits any more. */
+  end(): void {
+    this.#takeKept()?.end();
+  }
+
+  #installOf(header: SnapshotHeader): Install {
+    const kept = this.#takeKept();
+    if (kept?.goesOnWith(header) === true) return kept;
+    kept?.end();
+    if (header.firstChunk > 0) throw new SnapshotError(cannotGoOn);
+    const { writer } = this.#ports.handles.opened();
+    return new Install(this.#ports, this.#target, writer, header);
+  }
+
+  async #run(install: Install, reader: BulkReader): Promise<void> {
+    let isKept = false;
+    try {
+      await install.run(reader);
+    } catch (error) {
+      isKept = error instanceof Interrupted && !this.#target.ended;
+      throw error;
+    } finally {
+      this.#running = undefined;
+      if (isKept) this.#keep(install);
+      else install.end();
+    }
+  }
+
+  #keep(install: Install): void {
+    this.#kept = install;
+    this.#timer = this.#ports.clock.setTimeout(() => this.end(), keptForMs);
+  }
+
+  #takeKept(): Install | undefined {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (kept !== undefined) this.#ports.clock.clearTimeout(this.#timer);
+    return kept;
   }
 }
 
@@ -118,6 +179,8 @@ class Install {
   readonly #header: SnapshotHeader;
   readonly #dataId: number;
   readonly #controlDataId: number;
+  readonly #decoder: ChunkDecoder;
+  #isReserved = false;
   #nextExpiryMs = Infinity;
 
   constructor(
@@ -132,33 +195,49 @@ class Install {
     this.#header = header;
     this.#dataId = ports.dataIds.take();
     this.#controlDataId = ports.dataIds.take();
+    this.#decoder = new ChunkDecoder(header.snapshotId);
+    ports.handles.snapshots.beginArriving(this.#fresh);
   }
 
+  get #fresh(): number[] {
+    return [this.#dataId, this.#controlDataId];
+  }
+
+  /** The same cut of the same leader. */
+  isOf({ from, term, snapshotId }: SnapshotHeader): boolean {
+    const own = this.#header;
+    return from === own.from && term === own.term && snapshotId === own.snapshotId;
+  }
+
+  /** What such a stream brings follows on what is here. */
+  goesOnWith(header: SnapshotHeader): boolean {
+    return this.isOf(header) && this.#decoder.goOnAt(header.firstChunk);
+  }
+
+  /** Rejects with Interrupted when the stream broke: another one may go on with it. */
   async run(reader: BulkReader): Promise<void> {
-    const { snapshots } = this.#ports.handles;
-    const fresh = [this.#dataId, this.#controlDataId];
-    snapshots.beginArriving(fresh);
-    try {
-      await this.#reserve(fresh);
-      await this.#takeRecords(reader);
-      await this.#switch();
-    } finally {
-      // Every write of ours has been answered, so whatever is garbage lies in the engine.
-      snapshots.endArriving(fresh);
-      this.#ports.onGarbage();
-    }
+    if (!this.#isReserved) await this.#reserve();
+    this.#isReserved = true;
+    await this.#takeRecords(reader);
+    await this.#switch();
+  }
+
+  /** It has landed, or is given up. Every write was answered: what is garbage lies in the engine. */
+  end(): void {
+    this.#ports.handles.snapshots.endArriving(this.#fresh);
+    this.#ports.onGarbage();
   }
 
   /** Durable before the first record: after a crash these ids are cleared and given to nobody. */
-  #reserve(fresh: readonly number[]): Promise<void> {
-    const clears = fresh.map((dataId) => putClear({ dataId }));
+  #reserve(): Promise<void> {
+    const clears = this.#fresh.map((dataId) => putClear({ dataId }));
     return this.#write([...clears, this.#ports.dataIds.record()], true);
   }
 
   async #takeRecords(reader: BulkReader): Promise<void> {
-    const decoder = new ChunkDecoder(this.#header.snapshotId);
+    const decoder = this.#decoder;
     for (;;) {
-      const chunk = await reader.read();
+      const chunk = await nextOf(reader);
       if (chunk === undefined) break;
       const reason = refusal(this.#target, this.#header);
       if (reason !== undefined) throw new SnapshotError(reason);
@@ -263,6 +342,14 @@ class Install {
     return new Promise((resolve) => {
       this.#writer.submit({ regionId: this.#target.regionId, operations, sync, onDone: resolve });
     });
+  }
+}
+
+async function nextOf(reader: BulkReader): Promise<Buffer | undefined> {
+  try {
+    return await reader.read();
+  } catch (error) {
+    throw new Interrupted(error instanceof Error ? error.message : String(error));
   }
 }
 

@@ -1,13 +1,19 @@
 // Streams a leader's applied state to a replica that needs what the log no longer holds: takes a cut,
 // verifies every record, sends chunks as the receiver gives credit. It stands between the region,
-// whose core asked for it, and the link; a stream that breaks is not resumed, the core asks again.
+// whose core asked for it, and the link. When a stream breaks, the snapshot is kept for a while: the
+// core asks again, and the next stream goes on with it.
 
 import { DamagedError, DiskError } from "../../storage/errors.ts";
-import type { BulkWriter } from "../../transport/transport.ts";
+import { StreamError } from "../../transport/bulk-writer.ts";
+import type { TimerId } from "../system/clock.ts";
 import type { AppliedState } from "./apply.ts";
+import { OutgoingSnapshot } from "./outgoing-snapshot.ts";
 import type { RegionPorts } from "./region-ports.ts";
 import { takeCut, type SnapshotCut } from "./snapshot-cut.ts";
-import { ChunkEncoder, encodeSnapshotHeader, type SnapshotHeader } from "./snapshot-format.ts";
+import { cannotGoOn, encodeSnapshotHeader, type SnapshotHeader } from "./snapshot-format.ts";
+
+/** How long a snapshot whose stream broke waits for the next one, ms; its view holds room on the disk. */
+const keptForMs = 30_000;
 
 /** What sending needs of its replica. */
 export interface SnapshotSource {
@@ -19,14 +25,20 @@ export interface SnapshotSource {
   snapshotSent(to: number, index: number): void;
 }
 
-export class SnapshotSender {
-  readonly #ports: Pick<RegionPorts, "handles" | "link" | "random" | "onFatal">;
-  readonly #source: SnapshotSource;
+interface Kept {
+  readonly snapshot: OutgoingSnapshot;
+  readonly timer: TimerId;
+}
 
-  constructor(
-    ports: Pick<RegionPorts, "handles" | "link" | "random" | "onFatal">,
-    source: SnapshotSource,
-  ) {
+type SenderPorts = Pick<RegionPorts, "handles" | "link" | "clock" | "random" | "onFatal">;
+
+export class SnapshotSender {
+  readonly #ports: SenderPorts;
+  readonly #source: SnapshotSource;
+  /** By receiving replica: what waits for another stream. */
+  readonly #kept = new Map<number, Kept>();
+
+  constructor(ports: SenderPorts, source: SnapshotSource) {
     this.#ports = ports;
     this.#source = source;
   }
@@ -48,23 +60,61 @@ export class SnapshotSender {
     this.#source.snapshotSent(to, index);
   }
 
+  /** The replica ends: nothing waits any more. */
+  end(): void {
+    for (const to of this.#kept.keys()) void this.#take(to)?.end();
+  }
+
   /** Resolves with the index that has been installed there; rejects when the stream failed. */
   async #stream(to: number, term: number): Promise<number> {
-    const { handles, link } = this.#ports;
+    const { link } = this.#ports;
     const nodeId = this.#source.nodeOf(to);
     if (link === undefined || nodeId === undefined) return 0;
-    const { engine, writer } = handles.opened();
-    const cut = await takeCut(engine, writer, this.#source.applied.meta);
-    if (cut === undefined) return 0;
+    const snapshot = (await this.#goOn(to, term)) ?? (await this.#begin(to, term));
+    if (snapshot === undefined) return 0;
+    let isKept = false;
     try {
-      const header = this.#headerOf(cut, to, term);
-      this.#refuseIfDeposed(term);
-      const stream = link.openStream(nodeId, encodeSnapshotHeader(header));
-      await this.#sendRecords(cut, header, stream);
+      const check = (): void => this.#refuseIfDeposed(term);
+      check();
+      const { header } = snapshot;
+      await snapshot.send(link.openStream(nodeId, encodeSnapshotHeader(header)), check);
       return header.index;
+    } catch (error) {
+      const isBroken = error instanceof StreamError && error.message !== cannotGoOn;
+      isKept = isBroken && snapshot.mayGoOn && this.#source.leads(term);
+      throw error;
     } finally {
-      await cut.end();
+      if (isKept) this.#keep(to, snapshot);
+      else await snapshot.end();
     }
+  }
+
+  async #begin(to: number, term: number): Promise<OutgoingSnapshot | undefined> {
+    const { engine, writer } = this.#ports.handles.opened();
+    const cut = await takeCut(engine, writer, this.#source.applied.meta);
+    if (cut === undefined) return undefined;
+    return new OutgoingSnapshot(cut, this.#headerOf(cut, to, term));
+  }
+
+  /** What a broken stream of the same term has left. */
+  async #goOn(to: number, term: number): Promise<OutgoingSnapshot | undefined> {
+    const snapshot = this.#take(to);
+    if (snapshot === undefined || snapshot.header.term === term) return snapshot;
+    await snapshot.end();
+    return undefined;
+  }
+
+  #keep(to: number, snapshot: OutgoingSnapshot): void {
+    const timer = this.#ports.clock.setTimeout(() => void this.#take(to)?.end(), keptForMs);
+    this.#kept.set(to, { snapshot, timer });
+  }
+
+  #take(to: number): OutgoingSnapshot | undefined {
+    const kept = this.#kept.get(to);
+    if (kept === undefined) return undefined;
+    this.#kept.delete(to);
+    this.#ports.clock.clearTimeout(kept.timer);
+    return kept.snapshot;
   }
 
   #headerOf(cut: SnapshotCut, to: number, term: number): SnapshotHeader {
@@ -84,27 +134,8 @@ export class SnapshotSender {
       counters,
       extents: meta.extents.map(({ fromPosition, toPosition }) => ({ fromPosition, toPosition })),
       unclearedSlots,
+      firstChunk: 0,
     };
-  }
-
-  async #sendRecords(cut: SnapshotCut, header: SnapshotHeader, stream: BulkWriter): Promise<void> {
-    const chunks = new ChunkEncoder(header.snapshotId);
-    try {
-      for await (const slice of cut.records()) {
-        this.#refuseIfDeposed(header.term);
-        for (const record of slice) {
-          const full = chunks.add(record);
-          if (full !== undefined) await stream.write(full);
-        }
-      }
-      const last = chunks.flush();
-      if (last !== undefined) await stream.write(last);
-      await stream.write(chunks.end());
-    } catch (error) {
-      stream.abort(error instanceof Error ? error.message : String(error));
-      throw error;
-    }
-    await stream.end();
   }
 
   #refuseIfDeposed(term: number): void {

@@ -1,6 +1,7 @@
 // A bulk stream between two simulated nodes: chunks in order with credits, or a failure at both ends
 // when one of them is gone or the way is cut. It rides on the network's delays.
 
+import { StreamError } from "../../transport/bulk-writer.ts";
 import type { BulkReader, BulkWriter } from "../../transport/transport.ts";
 import type { NetworkEnd, SimulatedNetwork } from "./network.ts";
 import { kinds, type Life } from "./timeline.ts";
@@ -153,7 +154,7 @@ export class SimulatedStream {
   #fail(reason: string): void {
     const { timeline } = this.#network;
     timeline.cancel(this.#watch);
-    const error = new Error(`the stream broke: ${reason}`);
+    const error = new StreamError(reason);
     this.#writerError ??= error;
     timeline.at(0, this.#from.life, kinds.message, () => {
       for (const { reject } of this.#writing.splice(0)) reject(error);

@@ -3,11 +3,12 @@
 // every single step of the world, with and without power loss.
 
 import { describe, expect, it } from "vitest";
-import { decodeSnapshotHeader } from "../../../actors/store/snapshot-format.ts";
+import {
+  decodeSnapshotHeader,
+  encodeSnapshotHeader,
+} from "../../../actors/store/snapshot-format.ts";
 import { seededRandom } from "../../simulation/disk.ts";
-import { encodeEntry } from "../../../storage/codec.ts";
 import { DamagedError } from "../../../storage/errors.ts";
-import type { LogEntry } from "../../../storage/journal/types.ts";
 import {
   allocatorKey,
   decodeAllocator,
@@ -16,133 +17,8 @@ import {
 } from "../../../storage/local-records.ts";
 import { keyRange, spaceRange } from "../../../storage/key-ranges.ts";
 import { dataIdOf, spaces } from "../../../storage/keys.ts";
-import { regionId, type ReplicaNode } from "./replica-node.ts";
-import { Pipe } from "./snapshot-pipe.ts";
-import { SnapshotWorld } from "./snapshot-world.ts";
-
-const leaderId = 1;
-
-interface Recorded {
-  readonly header: Buffer;
-  readonly chunks: readonly Buffer[];
-  readonly index: number;
-  readonly term: number;
-  readonly leaderTerm: number;
-  readonly content: readonly string[];
-}
-
-/** What a real leader streams for replica 3. */
-async function record(): Promise<Recorded> {
-  const voters = [1, 2, 3];
-  const world = new SnapshotWorld(1);
-  const leader = await world.add(1, voters).start();
-  const other = await world.add(2, voters).start();
-  await world.until(() => leader.region!.serving || other.region!.serving, "somebody leads");
-  // There and back: its term is not the one of the entries that the followers of these tests have.
-  if (leader.region!.serving) leader.region!.inbox.transferTo(other.nodeId);
-  await world.until(() => other.region!.serving, "replica 2 leads");
-  other.region!.inbox.transferTo(leader.nodeId);
-  await world.until(() => leader.region!.serving, "replica 1 leads");
-  for (let i = 0; i < 60; i++)
-    await leader.ask(`SET key${i} ${"v".repeat(9000)} PX 9999999`, i % 16);
-  await leader.ask(`SET long ${"long".repeat(20_000)}`);
-  await leader.ask(`SET left ${"left".repeat(20_000)}`, 4);
-  await leader.ask("FLUSHDB", 4);
-  await leader.cut();
-  await world.settle();
-  const chunks: Buffer[] = [];
-  world.onStream = ({ pipe }) => {
-    chunks.length = 0;
-    pipe.tamper = (chunk) => {
-      chunks.push(Buffer.from(chunk));
-      return chunk;
-    };
-  };
-  await world.add(3, voters).start();
-  await world.until(() => world.streams.at(-1)?.pipe.accepted === true, "the snapshot");
-  const { header } = world.streams.at(-1)!;
-  const { index, indexTerm, term } = decodeSnapshotHeader(header);
-  await world.settle();
-  const content = await leader.content();
-  return { header, chunks, index, term: indexTerm, leaderTerm: term, content };
-}
-
-const entry = (index: number, term: number, text: string): LogEntry => ({
-  index,
-  term,
-  kind: 1,
-  payload: encodeEntry({
-    nowMs: 1_700_000_000_000 + index,
-    effects: [
-      { type: "put", key: Buffer.from(`\u0010${text.padEnd(10, ".")}`), value: Buffer.from(text) },
-    ],
-  }),
-});
-
-/** A leader that consists of what the test says in its name. */
-class Follower {
-  readonly world: SnapshotWorld;
-  readonly node: ReplicaNode;
-  readonly acks: number[] = [];
-
-  constructor(seed: number) {
-    this.world = new SnapshotWorld(seed);
-    this.node = this.world.add(3, [1, 2, 3]);
-    this.world.passes = (_from, _to, message) => {
-      if (message.type === "append.reply" && message.matched) this.acks.push(message.index);
-      return false;
-    };
-  }
-
-  append(
-    term: number,
-    prevIndex: number,
-    prevTerm: number,
-    entries: LogEntry[],
-    commitIndex: number,
-  ) {
-    this.node.region!.inbox.received(
-      "n1",
-      {
-        type: "append.request",
-        from: leaderId,
-        to: 3,
-        term,
-        prevIndex,
-        prevTerm,
-        commitIndex,
-        entries,
-        sentAtMs: this.world.clock.monotonicMs(),
-      },
-      this.world.clock.monotonicMs(),
-    );
-  }
-
-  /** Sends the recorded stream; what becomes of it shows in the pipe. */
-  stream({ header, chunks }: Recorded): Pipe {
-    const pipe = new Pipe();
-    this.node.region!.receiveSnapshot("n1", header, pipe.reader);
-    const write = async (): Promise<void> => {
-      for (const chunk of chunks) await pipe.writer.write(chunk);
-      await pipe.writer.end();
-    };
-    write().catch(() => undefined);
-    return pipe;
-  }
-
-  /** With a few entries of an older term applied and a tail that nobody else has. */
-  async prepare({ index, leaderTerm }: Recorded, tail: number, seen = true): Promise<void> {
-    const { world, node } = this;
-    await node.start();
-    const entries = Array.from({ length: 4 + tail }, (_, i) => entry(i + 1, 1, `old${i}`));
-    this.append(1, 0, 0, entries, 4);
-    await world.until(() => node.raft.appliedIndex === 4, "the old entries");
-    if (!seen) return;
-    node.region!.inbox.heard(leaderId, leaderTerm);
-    await world.until(() => node.region!.inbox.heard(leaderId, leaderTerm), "the leader is known");
-    expect(index).toBeGreaterThan(4);
-  }
-}
+import { regionId } from "./replica-node.ts";
+import { entry, Follower, fromChunk, record, type Recorded } from "./snapshot-follower.ts";
 
 /** The content of a replica and whether its log fits; then it goes on with the leader's next entry. */
 async function check(follower: Follower, recorded: Recorded, old: readonly string[], tail: number) {
@@ -177,11 +53,12 @@ async function check(follower: Follower, recorded: Recorded, old: readonly strin
 
 describe("a crash while a snapshot is installed", () => {
   it.each([
-    ["a short log", 0],
-    ["an uncommitted tail longer than the snapshot", 200],
+    ["with a short log", 0, false],
+    ["with an uncommitted tail longer than the snapshot", 200, false],
+    ["when its stream breaks and another one goes on", 0, true],
   ])(
-    "leaves the old state or the new one, with %s",
-    async (_what, tail) => {
+    "leaves the old state or the new one, %s",
+    async (_what, tail, breaks) => {
       const recorded = await record();
       const outcomes = { old: 0, new: 0 };
       for (const seed of [0, 1, 2, 3, 4, 5]) {
@@ -191,11 +68,15 @@ describe("a crash while a snapshot is installed", () => {
           const { world, node } = follower;
           await follower.prepare(recorded, tail);
           const old = await node.content();
-          const pipe = follower.stream(recorded);
+          const begun = { ...recorded, chunks: recorded.chunks.slice(0, 2) };
+          let pipe = breaks ? follower.begin(begun) : follower.stream(recorded);
           for (let step = 0; step < steps; step++) {
             // Somebody wakes the sweeper all the time.
             node.sweeper.wake();
             await world.step();
+            if (!pipe.isDrained || !breaks) continue;
+            pipe.fail("the wire broke");
+            pipe = follower.stream(fromChunk(recorded, 1));
           }
           expect(pipe.failure).toBe(undefined);
           if (pipe.accepted) left--;
@@ -319,12 +200,13 @@ describe("an install", () => {
     expect(await node.garbage()).toEqual([]);
   });
 
-  it("refuses a second stream while one is under way", async () => {
+  it("refuses the stream of another snapshot while one is under way", async () => {
     const recorded = await record();
     const follower = new Follower(9);
     await follower.prepare(recorded, 0);
     const first = follower.stream(recorded);
-    const second = follower.stream(recorded);
+    const other = { ...decodeSnapshotHeader(recorded.header), snapshotId: 1 };
+    const second = follower.stream({ ...recorded, header: encodeSnapshotHeader(other) });
     await follower.world.until(() => first.accepted, "the first");
     expect(second.failure).toContain("another snapshot");
   });

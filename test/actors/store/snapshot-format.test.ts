@@ -33,6 +33,7 @@ const header: SnapshotHeader = {
   },
   extents: [{ fromPosition: 0, toPosition: 0xffffffff }],
   unclearedSlots: [0, 255],
+  firstChunk: 70_000,
 };
 
 const record = (bytes: number) => ({ key: Buffer.from("key"), stored: Buffer.alloc(bytes, 7) });

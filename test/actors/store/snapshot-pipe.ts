@@ -1,6 +1,7 @@
 // A bulk stream in memory for the snapshot tests: chunks arrive in order, one at a time, and a test may
 // change, double or lose them. It stands in for the transport's streams and has no credits of its own.
 
+import { StreamError } from "../../../transport/bulk-writer.ts";
 import type { BulkReader, BulkWriter } from "../../../transport/transport.ts";
 
 /** A stream in memory: one chunk under way at a time. */
@@ -10,6 +11,8 @@ export class Pipe {
   /** Hears every chunk; returns it, another one, or undefined to break the stream. */
   tamper: (chunk: Buffer, number: number) => Buffer | undefined = (chunk) => chunk;
   accepted = false;
+  /** The writer has been told that all it has written is read. */
+  isDrained = false;
   failure: string | undefined;
   #chunks: Buffer[] = [];
   #ended = false;
@@ -24,13 +27,13 @@ export class Pipe {
         else this.#chunks.push(passed);
         this.#stir();
         while (this.#chunks.length > 0 && this.failure === undefined) await this.#change();
-        if (this.failure !== undefined) throw new Error(this.failure);
+        if (this.failure !== undefined) throw new StreamError(this.failure);
       },
       end: async () => {
         this.#ended = true;
         this.#stir();
         while (!this.accepted && this.failure === undefined) await this.#change();
-        if (this.failure !== undefined) throw new Error(this.failure);
+        if (this.failure !== undefined) throw new StreamError(this.failure);
       },
       abort: (reason) => this.fail(reason),
     };
@@ -39,7 +42,7 @@ export class Pipe {
         while (this.#chunks.length === 0 && !this.#ended && this.failure === undefined) {
           await this.#change();
         }
-        if (this.failure !== undefined) throw new Error(this.failure);
+        if (this.failure !== undefined) throw new StreamError(this.failure);
         const chunk = this.#chunks.shift();
         this.#stir();
         return chunk;

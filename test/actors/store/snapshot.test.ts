@@ -246,6 +246,9 @@ describe("a snapshot that fails", () => {
     await world.until(() => broken >= 2, "two streams have failed");
     world.passes = () => false;
     await world.settle();
+    // What a broken stream has brought waits for half a minute.
+    world.clock.advance(30_000);
+    await world.settle();
     expect(world.streams.every(({ pipe }) => !pipe.accepted || pipe.failure === undefined)).toBe(
       true,
     );
