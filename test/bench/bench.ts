@@ -8,8 +8,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, release, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 
+import { Option } from "commander";
+
+import { npmScript, number } from "../options.ts";
 import { compareBuilds } from "./against.ts";
 import { compareClusters, warmUpSeconds } from "./cluster.ts";
 import { comparisons, judge, limits, median, type Comparison, type Limit } from "./goals.ts";
@@ -223,26 +225,44 @@ interface Asked {
   readonly against: string | undefined;
 }
 
+interface Values {
+  readonly cluster: boolean;
+  readonly against?: string;
+  readonly runs: number;
+  readonly seconds: number;
+  readonly only: string;
+  readonly part?: "compare" | "limits";
+  readonly quick: boolean;
+  readonly dir: string;
+}
+
 function readOptions(): Asked {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: "string", default: "5" },
-      seconds: { type: "string", default: "5" },
-      dir: { type: "string", default: tmpdir() },
-      only: { type: "string", default: "" },
-      part: { type: "string", default: "" },
-      quick: { type: "boolean", default: false },
-      cluster: { type: "boolean", default: false },
-      against: { type: "string" },
-    },
-  });
+  const values = npmScript(
+    "bench",
+    "SpireDB beside its peers on this machine; writes docs/benchmarks.md.",
+  )
+    .option("--cluster", "three nodes, beside etcd and a replicated Redis", false)
+    .option("--against <dist>", "three nodes beside three of another build: its `dist` folder")
+    .option("--runs <n>", "how often each load is measured", number, 5)
+    .option("--seconds <n>", "how long each time", number, 5)
+    .option("--only <text>", "loads whose name holds this; writes no page", "")
+    .addOption(
+      new Option("--part <name>", "one node: only this; writes no page").choices([
+        "compare",
+        "limits",
+      ]),
+    )
+    .option("--quick", "once, 2 s; writes no page", false)
+    .option("--dir <folder>", "where the data lies meanwhile", tmpdir())
+    .parse()
+    .opts<Values>();
   const { quick } = values;
   const parts = new Set(["compare", "limits"] as const);
   if (values.part === "compare") parts.delete("limits");
   if (values.part === "limits") parts.delete("compare");
   const options: Options = {
-    runs: quick ? 1 : Number(values.runs),
-    seconds: quick ? 2 : Number(values.seconds),
+    runs: quick ? 1 : values.runs,
+    seconds: quick ? 2 : values.seconds,
     keys: 100_000,
     manyKeys: 1_000_000,
     folder: resolve(values.dir),

@@ -5,8 +5,8 @@
 
 import { createRequire } from "node:module";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
 
+import { npmScript, number } from "../options.ts";
 import { Cluster } from "./cluster-harness.ts";
 import { seeded } from "./load.ts";
 import { nextFault, type Fault } from "./nemesis.ts";
@@ -203,16 +203,16 @@ function timesText(what: string, times: readonly number[]): string {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: "string", default: "60" },
-      nodes: { type: "string", default: "3" },
-      replicas: { type: "string", default: "3" },
-      seed: { type: "string" },
-    },
-  });
-  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed);
-  const [minutes, nodes, replicas] = [values.minutes, values.nodes, values.replicas].map(Number);
+  const { minutes, nodes, replicas, seed } = npmScript(
+    "soak",
+    "Processes under load with one fault after another; every answer is checked.",
+  )
+    .option("--minutes <n>", "how long", number, 60)
+    .option("--nodes <n>", "processes", number, 3)
+    .option("--replicas <n>", "of every region", number, 3)
+    .option("--seed <n>", "of load and faults", number, Date.now() % 2 ** 32)
+    .parse()
+    .opts<Omit<SoakOptions, "report">>();
   const builder = createRequire(import.meta.url)("../../deploy/build.cjs") as {
     isStale(): boolean;
     build(): void;
@@ -220,9 +220,9 @@ async function main(): Promise<void> {
   if (process.env["SPIREDB_FROM_SOURCE"] !== "1" && builder.isStale()) builder.build();
   console.log(`soak: ${minutes} minutes, ${nodes} nodes, ${replicas} replicas, seed ${seed}`);
   const result = await soak({
-    minutes: minutes!,
-    nodes: nodes!,
-    replicas: replicas!,
+    minutes,
+    nodes,
+    replicas,
     seed,
     report: (line) => console.log(line),
   });

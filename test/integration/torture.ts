@@ -4,8 +4,8 @@
 
 import { rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { parseArgs } from "node:util";
 
+import { npmScript, number } from "../options.ts";
 import { newFolder, SpireProcess, startNode, type ReadyNode } from "./harness.ts";
 import { Connection, ErrorText } from "./connection.ts";
 import { Ledger, type Discrepancy } from "./ledger.ts";
@@ -140,11 +140,14 @@ function short(value: string | null): string {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { rounds: { type: "string", default: "200" }, seed: { type: "string" } },
-  });
-  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed);
-  const rounds = Number(values.rounds);
+  const { rounds, seed } = npmScript(
+    "torture",
+    "Kills a node again and again, and counts what is lost.",
+  )
+    .option("--rounds <n>", "how often it is killed", number, 200)
+    .option("--seed <n>", "of what is written and when it is killed", number, Date.now() % 2 ** 32)
+    .parse()
+    .opts<{ rounds: number; seed: number }>();
   const builder = createRequire(import.meta.url)("../../deploy/build.cjs") as {
     isStale(): boolean;
     build(): void;

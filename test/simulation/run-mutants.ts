@@ -7,6 +7,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { npmScript } from "../options.ts";
 import { nodeMutants } from "./node-mutants.ts";
 import { mutants as coreMutants } from "./raft-mutants.ts";
 
@@ -73,6 +74,10 @@ function tryMutant(copy: string, { kind, file, search, replacement }: Mutant): O
 const isMeant = ({ kind, name }: Mutant, word: string): boolean =>
   kind === word || name.includes(word);
 
+const { args: words } = npmScript("mutants", "Breaks one rule at a time; something has to notice.")
+  .argument("[word...]", "only those whose name holds one of these; core, nodes: all of a kind")
+  .parse();
+
 const rooms = ["actors", "resp", "storage", "transport", "test/simulation", "test/linearizability"];
 const copy = mkdtempSync(join(tmpdir(), "spiredb-mutants-"));
 let survivors = 0;
@@ -83,7 +88,6 @@ try {
   cpSync(join(root, "package.json"), join(copy, "package.json"));
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   console.log("| mutant | rule | killed by | seed | CPU s |\n|---|---|---|---|---|");
-  const words = process.argv.slice(2);
   for (const mutant of mutants) {
     if (words.length > 0 && !words.some((word) => isMeant(mutant, word))) continue;
     const { rule, seed, cpuSeconds } = tryMutant(copy, mutant);

@@ -1,41 +1,49 @@
 // `npm run simulate`: runs seeds of the simulated cluster and prints what came of them. A failure
 // prints its seed and the command that runs it again.
 
-import { parseArgs } from "node:util";
+import { Option } from "commander";
+import { npmScript, number } from "../options.ts";
 import { profiles, type ProfileName } from "./profiles.ts";
 import { againCommand, runSeed } from "./run.ts";
 
-const { values } = parseArgs({
-  options: {
-    /** The first seed. */
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    /** How many from there on. */
-    seeds: { type: "string", default: "1" },
-    nodes: { type: "string", default: "5" },
-    profile: { type: "string", default: "storm" },
-    /** Simulated hours of each seed; default: one round of faults and healing. */
-    hours: { type: "string" },
-    /** Goes on after a failure. */
-    all: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-  },
-});
-
-const { profile } = values;
-const isProfile = (name: string): name is ProfileName => name in profiles;
-if (!isProfile(profile)) {
-  console.error(`--profile is one of ${Object.keys(profiles).join(", ")}`);
-  process.exit(1);
+interface Asked {
+  readonly seed: number;
+  readonly seeds: number;
+  readonly nodes: number;
+  readonly profile: ProfileName;
+  readonly hours?: number;
+  readonly all: boolean;
+  readonly json: boolean;
 }
-const nodes = Number(values.nodes);
-const length = values.hours === undefined ? {} : { hours: Number(values.hours) };
-const first = Number(values.seed);
+
+const values = npmScript("simulate", "Seeds of the simulated cluster, and what came of them.")
+  .option("--seed <n>", "the first seed", number, Date.now() % 1_000_000)
+  .option("--seeds <n>", "how many from there on", number, 1)
+  .option("--nodes <n>", "nodes of the cluster", number, 5)
+  .addOption(
+    new Option("--profile <name>", "what happens to it")
+      .choices(Object.keys(profiles))
+      .default("storm"),
+  )
+  .option(
+    "--hours <n>",
+    "simulated, of each seed; without: one round of faults and healing",
+    number,
+  )
+  .option("--all", "go on after a failure", false)
+  .option("--json", "one line of JSON for each seed", false)
+  .parse()
+  .opts<Asked>();
+const { profile } = values;
+const { nodes } = values;
+const length = values.hours === undefined ? {} : { hours: values.hours };
+const first = values.seed;
 let groupHours = 0;
 let seconds = 0;
 const failed: number[] = [];
 const sums: Record<string, number> = {};
 
-for (let seed = first; seed < first + Number(values.seeds); seed++) {
+for (let seed = first; seed < first + values.seeds; seed++) {
   const startedAt = process.cpuUsage();
   try {
     const report = await runSeed({ seed, nodes, profile, ...length });
