@@ -131,12 +131,14 @@ export class Parking {
   readAhead(requests: readonly RegionRequest[], slots: readonly number[]): void {
     // What an earlier command was brought is no memory of later ones.
     this.#memory.found = undefined;
-    for (const request of requests) {
-      const slot = slots[request.db] ?? request.db;
-      const knows = (key: Buffer): boolean =>
-        this.#memory.peek(slot, key.toString("latin1")) !== undefined;
-      for (const missing of missingRecords(request, slot, knows)) {
-        this.#plan.want(missing, undefined);
+    for (const { keyPositions, args, db } of requests) {
+      const slot = slots[db] ?? db;
+      for (const position of keyPositions) {
+        const key = args[position];
+        if (key === undefined) continue;
+        const name = key.toString("latin1");
+        if (this.#memory.peek(slot, name) !== undefined) continue;
+        this.#plan.want({ type: "record", slot, name, key }, undefined);
       }
     }
     this.fetchWanted();
@@ -186,20 +188,13 @@ export class Parking {
 
 /** Records of the command's keys that neither the batch nor memory has. */
 function missingInBatch(request: RegionRequest, keyspace: Keyspace): Missing[] {
-  const { db } = request;
-  // What the batch has written is not in the engine yet: a read would bring something older.
-  return missingRecords(request, keyspace.slotOf(db), (key) => keyspace.knows(db, key));
-}
-
-function missingRecords(
-  { keyPositions, args }: RegionRequest,
-  slot: number,
-  knows: (key: Buffer) => boolean,
-): Missing[] {
+  const { keyPositions, args, db } = request;
+  const slot = keyspace.slotOf(db);
   const missing: Missing[] = [];
   for (const position of keyPositions) {
     const key = args[position];
-    if (key === undefined || knows(key)) continue;
+    // What the batch has written is not in the engine yet: a read would bring something older.
+    if (key === undefined || keyspace.knows(db, key)) continue;
     missing.push({ type: "record", slot, name: key.toString("latin1"), key });
   }
   return missing;
