@@ -18,9 +18,9 @@ import { watchSpace } from "./space.ts";
 import { version } from "./version.ts";
 
 /**
- * Replies never wait for RocksDB, so its batches may be made larger at this price in memory: a region's
- * position and counters go with each, and keys that are put in order cost less the more there are
- * (1.09 times the SETs of 20 ms and unsorted batches at 50 clients, 1.13 at 200; docs/benchmarks.md).
+ * Replies never wait for RocksDB, so its batches may be made larger at this price in memory: handing one
+ * to the pool of threads costs the loop, and a region's position and counters go with each (1.09 times
+ * the SETs of batches every 9 ms at 50 clients, 1.13 at 200; docs/benchmarks.md).
  */
 const applyDelayMs = 50;
 

@@ -77,20 +77,6 @@ describe.each(twins)("the engine in %s", (_name, createOpener) => {
     expect(await read(engine, "a", "b")).toEqual([undefined, "3"]);
   });
 
-  test("of a large batch's operations on one key the last one counts", async () => {
-    const expected = new Map<string, string | undefined>();
-    const batch: WriteOperation[] = [];
-    // More than are put in order at once; local records are short, the others long.
-    for (let i = 0; i < 20_000; i++) {
-      const key = i % 97 === 0 ? `k${i % 7}` : numbered((i * 7919) % 1009);
-      const isDel = i % 5 === 0;
-      batch.push(isDel ? del(key) : put(key, `${i}`));
-      expected.set(key, isDel ? undefined : `${i}`);
-    }
-    await engine.write(batch, unsynced);
-    expect(await read(engine, ...expected.keys())).toEqual([...expected.values()]);
-  });
-
   test("keeps its own copy: buffers are the caller's again after the write", async () => {
     const key = b("key");
     const value = b("value");
