@@ -37,10 +37,10 @@ export interface WriterStatistics {
 }
 
 /**
- * Bytes of log after which appliers do not wait any longer: a thousand or two small commands, which
- * take the loop a few milliseconds.
+ * Bytes of log after which appliers do not wait any longer: some hundred small commands, which take the
+ * loop a millisecond. With 256 KiB one node takes 0.94 times the SETs in pipelines of 16.
  */
-const gatherMaxBytes = 256 * 1024;
+const gatherMaxBytes = 64 * 1024;
 
 /** Changes nothing: no key begins with this byte. Engines refuse to sync an empty batch. */
 const nothing: WriteOperation = { type: "del", key: Buffer.from([0]) };

@@ -23,10 +23,10 @@ describe("lazy appliers", () => {
 
   test("they do not wait when they have gathered enough", () => {
     const r = rig(5);
-    r.later("a", 200 * 1024);
+    r.later("a", 50 * 1024);
     r.turn();
     expect(r.batches).toEqual([]);
-    r.later("b", 56 * 1024);
+    r.later("b", 14 * 1024);
     r.turn();
     expect(r.batches.map(names)).toEqual([["a", "b"]]);
     expect(r.clock.pending).toBe(0);
@@ -46,7 +46,7 @@ describe("lazy appliers", () => {
   });
 
   test.each([
-    ["are enough", (r: ReturnType<typeof rig>) => r.later("c", 256 * 1024)],
+    ["are enough", (r: ReturnType<typeof rig>) => r.later("c", 64 * 1024)],
     ["are waited for", (r: ReturnType<typeof rig>) => void r.writer.written()],
     ["are hurried", hurried],
   ])("those that come while a batch is written go next when they %s", async (_why, urge) => {
