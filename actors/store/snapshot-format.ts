@@ -45,6 +45,9 @@ export interface SnapshotHeader {
   readonly firstChunk: number;
 }
 
+/** How long both ends keep what a broken stream has left for the next one, ms; it holds room on the disk. */
+export const keptForMs = 30_000;
+
 /** The reason with which a receiver ends a stream that goes on with what it has not got. */
 export const cannotGoOn = "the beginning of the snapshot is not here";
 

@@ -30,6 +30,7 @@ import {
   cannotGoOn,
   ChunkDecoder,
   decodeSnapshotHeader,
+  keptForMs,
   SnapshotError,
   type SnapshotHeader,
   type SnapshotRecord,
@@ -55,9 +56,6 @@ export interface SnapshotTarget {
 }
 
 type InstallerPorts = Pick<RegionPorts, "handles" | "log" | "dataIds" | "clock" | "onGarbage">;
-
-/** How long what a broken stream has brought waits for the next one, ms. */
-const keptForMs = 30_000;
 
 /** The stream broke; nothing is wrong with what it has brought. */
 class Interrupted extends Error {

@@ -10,10 +10,12 @@ import type { AppliedState } from "./apply.ts";
 import { OutgoingSnapshot } from "./outgoing-snapshot.ts";
 import type { RegionPorts } from "./region-ports.ts";
 import { takeCut, type SnapshotCut } from "./snapshot-cut.ts";
-import { cannotGoOn, encodeSnapshotHeader, type SnapshotHeader } from "./snapshot-format.ts";
-
-/** How long a snapshot whose stream broke waits for the next one, ms; its view holds room on the disk. */
-const keptForMs = 30_000;
+import {
+  cannotGoOn,
+  encodeSnapshotHeader,
+  keptForMs,
+  type SnapshotHeader,
+} from "./snapshot-format.ts";
 
 /** What sending needs of its replica. */
 export interface SnapshotSource {

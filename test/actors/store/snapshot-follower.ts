@@ -43,14 +43,7 @@ export async function record(): Promise<Recorded> {
   await leader.ask("FLUSHDB", 4);
   await leader.cut();
   await world.settle();
-  const chunks: Buffer[] = [];
-  world.onStream = ({ pipe }) => {
-    chunks.length = 0;
-    pipe.tamper = (chunk) => {
-      chunks.push(Buffer.from(chunk));
-      return chunk;
-    };
-  };
+  const chunks = world.recordChunks();
   await world.add(3, voters).start();
   await world.until(() => world.streams.at(-1)?.pipe.accepted === true, "the snapshot");
   const { header } = world.streams.at(-1)!;

@@ -5,15 +5,13 @@ import { describe, expect, it } from "vitest";
 import {
   cannotGoOn,
   decodeSnapshotHeader,
+  keptForMs,
   type SnapshotHeader,
 } from "../../../actors/store/snapshot-format.ts";
 import { Follower, fromChunk, record, type Recorded } from "./snapshot-follower.ts";
 import type { ReplicaNode } from "./replica-node.ts";
 import type { Pipe } from "./snapshot-pipe.ts";
 import { SnapshotWorld, type Stream } from "./snapshot-world.ts";
-
-/** As long as either end keeps what a broken stream has left. */
-const keptForMs = 30_000;
 
 /** A follower that has been brought the first chunks, and then the stream broke. */
 async function interrupted(seed: number, chunks: number) {

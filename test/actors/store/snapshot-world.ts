@@ -102,6 +102,19 @@ export class SnapshotWorld {
     );
   }
 
+  /** From now on what the stream opened last has carried. */
+  recordChunks(): readonly Buffer[] {
+    const chunks: Buffer[] = [];
+    this.onStream = ({ pipe }) => {
+      chunks.length = 0;
+      pipe.tamper = (chunk) => {
+        chunks.push(Buffer.from(chunk));
+        return chunk;
+      };
+    };
+    return chunks;
+  }
+
   deliver(from: string, to: string, message: RaftMessage): void {
     const node = this.nodes.get(to);
     if (!this.passes(from, to, message) || node?.region === undefined) return;

@@ -99,14 +99,7 @@ describe("a snapshot", () => {
       const whole = await leader.journal.read(regionId, 1, leader.raft.log.lastIndex, Infinity);
       expect(whole.length).toBeGreaterThan(60);
       await leader.cut();
-      const chunks: Buffer[] = [];
-      world.onStream = ({ pipe }) => {
-        chunks.length = 0;
-        pipe.tamper = (chunk) => {
-          chunks.push(Buffer.from(chunk));
-          return chunk;
-        };
-      };
+      const chunks = world.recordChunks();
       let written = 0;
       const late = await world.add(3, voters).start();
       while (!world.streams.some(({ pipe }) => pipe.accepted)) {
