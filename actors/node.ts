@@ -26,7 +26,7 @@ import { supervisor } from "./system/supervisor.ts";
 import { Turn, type ScheduleTurn } from "./system/turn.ts";
 
 /** Everything a node is made of. */
-export interface NodeOptions {
+export interface NodeOptions extends Pick<StoreOptions, "applyGather" | "waveMs"> {
   readonly nodeId: string;
   readonly version: string;
   /** Fixed at bootstrap. */
@@ -38,10 +38,6 @@ export interface NodeOptions {
   /** CONFIG parameters by Redis' names that differ from the defaults. */
   readonly settings: Readonly<Record<string, string>>;
   readonly recordCacheBytes: number;
-  /** How long applied entries may gather before they go to the engine; default 0. */
-  readonly applyDelayMs?: number;
-  /** How long evaluators gather while commands are under way (`group-commit.ts`); default 0. */
-  readonly waveMs?: number;
   /** How long replies under way may take when the node stops. */
   readonly drainMs: number;
   readonly pureActors: boolean;

@@ -10,7 +10,7 @@ import { hot } from "../system/hot.ts";
 import type { Turn } from "../system/turn.ts";
 import type { StoreHandles } from "./handles.ts";
 import { EngineReader } from "./reader.ts";
-import { EngineWriter, type ApplyJob } from "./writer.ts";
+import { EngineWriter, type ApplyGather, type ApplyJob } from "./writer.ts";
 
 /** What the engine actor is given. */
 export interface EngineInput {
@@ -18,8 +18,7 @@ export interface EngineInput {
   readonly handles: StoreHandles;
   readonly turn: Turn;
   readonly clock: Clock;
-  /** How long applied entries may gather before they go to the engine; 0 = not at all. */
-  readonly applyDelayMs: number;
+  readonly applyGather: ApplyGather;
   /** Hears the first failed write or a failed open; the process must end (`safety.md` 3). */
   readonly onFatal: (error: Error) => void;
 }
@@ -69,9 +68,9 @@ const machine = setup({
           target: "running",
           actions: [
             ({ context, event }) => {
-              const { handles, turn, clock, applyDelayMs, onFatal } = context.input;
+              const { handles, turn, clock, applyGather, onFatal } = context.input;
               const engine = event.output;
-              context.writer = new EngineWriter(engine, turn, clock, applyDelayMs, onFatal);
+              context.writer = new EngineWriter(engine, turn, clock, applyGather, onFatal);
               const reader = new EngineReader(engine, turn, onFatal);
               handles.setEngine({ engine, writer: context.writer, reader });
             },

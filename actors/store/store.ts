@@ -22,6 +22,7 @@ import type { ReadMode } from "./protocol.ts";
 import type { RegionServer } from "./region-server.ts";
 import { storeSpec } from "./supervisor.ts";
 import { TrustedClock } from "./trusted-clock.ts";
+import { noGather, type ApplyGather } from "./writer.ts";
 
 /** What a store needs of the nodes beside its own. */
 export interface StoreNeighbours {
@@ -43,8 +44,8 @@ export interface StoreOptions {
   readonly hashTags: boolean;
   readonly pureActors: boolean;
   readonly recordCacheBytes: number;
-  /** How long applied entries may gather before they go to the engine; default 0. */
-  readonly applyDelayMs?: number;
+  /** How long committed entries may gather before they go to the engine; default not at all. */
+  readonly applyGather?: ApplyGather;
   /** How long evaluators gather while commands are under way (`group-commit.ts`); default 0. */
   readonly waveMs?: number;
   readonly engine: EngineOpener;
@@ -121,7 +122,7 @@ export class Store {
     const { turn, random, nodeId, positions, hashTags, pureActors } = this.#options;
     const clock = this.#trusted ?? this.#options.clock;
     const { handles, directory, cache, counters } = this;
-    const { applyDelayMs = 0, waveMs = 0 } = this.#options;
+    const { applyGather = noGather, waveMs = 0 } = this.#options;
     const onFatal = (error: Error): void => this.#options.onFatal(error);
     const region = {
       handles,
@@ -138,7 +139,7 @@ export class Store {
         this.#options.log.error("a command failed by a bug", { command, error }),
     };
     return storeSpec({
-      engine: { opener: this.#options.engine, handles, turn, clock, applyDelayMs, onFatal },
+      engine: { opener: this.#options.engine, handles, turn, clock, applyGather, onFatal },
       log: { opener: this.#options.journal, handles, turn, clock, waveMs, onFatal },
       server: {
         nodeId,

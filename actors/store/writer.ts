@@ -36,11 +36,15 @@ export interface WriterStatistics {
   lastBatchSeconds: number;
 }
 
-/**
- * Bytes of log after which appliers do not wait any longer: some hundred small commands, which take the
- * loop a millisecond. With 256 KiB one node takes 0.94 times the SETs in pipelines of 16.
- */
-const gatherMaxBytes = 64 * 1024;
+/** How long committed entries gather before they go to the engine: replies do not wait for it. */
+export interface ApplyGather {
+  /** At most so long, ms; 0 = not at all. */
+  readonly delayMs: number;
+  /** Or until there is so much log. */
+  readonly maxBytes: number;
+}
+
+export const noGather: ApplyGather = { delayMs: 0, maxBytes: 0 };
 
 /** Changes nothing: no key begins with this byte. Engines refuse to sync an empty batch. */
 const nothing: WriteOperation = { type: "del", key: Buffer.from([0]) };
@@ -49,7 +53,7 @@ export class EngineWriter implements TurnTask {
   readonly #engine: Engine;
   readonly #turn: Turn;
   readonly #clock: Clock;
-  readonly #lazyMs: number;
+  readonly #gather: ApplyGather;
   readonly #onFatal: (error: Error) => void;
   readonly #applied = new Map<number, { index: number; term: number }>();
   #queue: ApplyJob[] = [];
@@ -80,13 +84,13 @@ export class EngineWriter implements TurnTask {
     engine: Engine,
     turn: Turn,
     clock: Clock,
-    lazyMs: number,
+    gather: ApplyGather,
     onFatal: (error: Error) => void,
   ) {
     this.#engine = engine;
     this.#turn = turn;
     this.#clock = clock;
-    this.#lazyMs = lazyMs;
+    this.#gather = gather;
     this.#onFatal = onFatal;
   }
 
@@ -98,7 +102,7 @@ export class EngineWriter implements TurnTask {
   }
 
   /**
-   * Collects from this region within `lazyMs`, or when regions have gathered enough: this one has
+   * Collects from this region within the delay, or when regions have gathered enough: this one has
    * `bytes` of log more than it said before. Replies do not wait for the engine (the log has it,
    * the overlay serves it), so committed entries may gather: what they come to, the region's
    * position and counters, the call and the wake-up of a pool thread are then paid once for many.
@@ -107,13 +111,14 @@ export class EngineWriter implements TurnTask {
     if (this.#stopped) return;
     this.#appliers.add(applier);
     this.#gatheredBytes += bytes;
-    if (this.#lazyMs === 0 || this.#gatheredBytes >= gatherMaxBytes) this.hurry();
+    const { delayMs, maxBytes } = this.#gather;
+    if (delayMs === 0 || this.#gatheredBytes >= maxBytes) this.hurry();
     else this.#hurryLater();
   }
 
   #hurryLater(): void {
     if (this.#timer !== undefined || this.#deferred || this.#inFlight) return;
-    this.#timer = this.#clock.setTimeout(this.hurry, this.#lazyMs);
+    this.#timer = this.#clock.setTimeout(this.hurry, this.#gather.delayMs);
   }
 
   get #hasWork(): boolean {
@@ -210,7 +215,7 @@ export class EngineWriter implements TurnTask {
     this.#queue = [];
     this.#markers = [];
     this.#fences = [];
-    const operations = this.#gather(jobs, sync);
+    const operations = this.#operationsOf(jobs, sync);
     if (operations.length === 0) {
       // Nothing was ever applied: nothing to mark, and engines refuse an empty batch.
       for (const job of jobs) job.onDone();
@@ -270,7 +275,7 @@ export class EngineWriter implements TurnTask {
     );
   }
 
-  #gather(jobs: readonly ApplyJob[], sync: boolean): WriteOperation[] {
+  #operationsOf(jobs: readonly ApplyJob[], sync: boolean): WriteOperation[] {
     const operations: WriteOperation[] = [];
     const states = new Map<number, WriteOperation>();
     const touched = new Set<number>();

@@ -15,8 +15,8 @@ import { DamagedError, DiskError } from "../../storage/errors.ts";
 import type { Positions } from "../../storage/position.ts";
 import type { Transport } from "../../transport/transport.ts";
 
-/** How long a store waits for more before it writes, ms. */
-export type Waits = Required<Pick<StoreOptions, "applyDelayMs" | "waveMs">>;
+/** How long a store waits for more before it writes. */
+export type Waits = Required<Pick<StoreOptions, "applyGather" | "waveMs">>;
 
 /** What the simulation gives a process. */
 export interface RoomPorts extends Waits {

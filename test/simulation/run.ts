@@ -1,6 +1,7 @@
 // One seed of the simulated cluster, with the sizes every caller uses: the command line, the tests and
 // the mutants run the same worlds.
 
+import { noGather } from "../../actors/store/writer.ts";
 import { seededRandom } from "./disk.ts";
 import type { ProfileName } from "./profiles.ts";
 import { outsidePromises } from "./timeline.ts";
@@ -23,9 +24,11 @@ const rounds = {
   quiet: { faultsMs: 120_000, load: { clients: 4, keys: 12, thinkMs: 500 } },
 } satisfies Record<ProfileName, Pick<WorldOptions, "faultsMs" | "load">>;
 
-/** `StoreOptions`: those of `deploy/start.ts`, or nobody waits for company. */
+/** `StoreOptions`: like those of `deploy/start.ts`, or nobody waits for company. */
 const waits = (profile: ProfileName): WorldOptions["waits"] =>
-  profile === "waves" ? { applyDelayMs: 20, waveMs: 2 } : { applyDelayMs: 0, waveMs: 0 };
+  profile === "waves"
+    ? { applyGather: { delayMs: 20, maxBytes: 64 * 1024 }, waveMs: 2 }
+    : { applyGather: noGather, waveMs: 0 };
 
 /** Rejects with what went wrong. The same options give the same hash, anywhere. */
 export function runSeed(options: SeedOptions): Promise<RunReport> {

@@ -2,6 +2,7 @@
 // asked or offered, no region ever goes by its time (`safety.md` 26).
 
 import { expect, test } from "vitest";
+import { noGather } from "../../actors/store/writer.ts";
 import { outsidePromises } from "./timeline.ts";
 import { World } from "./world.ts";
 
@@ -16,7 +17,7 @@ test.each([1, 2, 3])(
       cacheBytes: 64 * 1024,
       readMode: "lease",
       pureActors: false,
-      waits: { applyDelayMs: 0, waveMs: 0 },
+      waits: { applyGather: noGather, waveMs: 0 },
       profile: "quiet",
       rounds: 1,
       faultsMs: 15_000,

@@ -4,12 +4,15 @@
 import { describe, expect, test } from "vitest";
 import { names, rig } from "./writer-rig.ts";
 
+/** Gathers like a node: for 5 ms, or until there are 64 KiB. */
+const gather = { delayMs: 5, maxBytes: 64 * 1024 };
+
 /** Of what waits then; what comes later is not meant. */
 const hurried = (r: ReturnType<typeof rig>): void => r.writer.hurry();
 
 describe("lazy appliers", () => {
   test("they gather until their time has passed", () => {
-    const r = rig(5);
+    const r = rig(gather);
     r.later("a");
     r.turn();
     r.clock.advance(4);
@@ -22,7 +25,7 @@ describe("lazy appliers", () => {
   });
 
   test("they do not wait when they have gathered enough", () => {
-    const r = rig(5);
+    const r = rig(gather);
     r.later("a", 50 * 1024);
     r.turn();
     expect(r.batches).toEqual([]);
@@ -33,7 +36,7 @@ describe("lazy appliers", () => {
   });
 
   test("those that come while a batch is written gather from its end on", async () => {
-    const r = rig(5);
+    const r = rig(gather);
     r.submit("a");
     r.turn();
     r.later("b");
@@ -46,12 +49,12 @@ describe("lazy appliers", () => {
   });
 
   test.each([
-    ["are enough", (r: ReturnType<typeof rig>) => r.later("c", 64 * 1024)],
+    ["are enough", (r: ReturnType<typeof rig>) => r.later("c", gather.maxBytes)],
     ["are waited for", (r: ReturnType<typeof rig>) => void r.writer.written()],
     ["are hurried", hurried],
   ])("those that come while a batch is written go next when they %s", async (_why, urge) => {
     for (const isFirst of [false, true]) {
-      const r = rig(5);
+      const r = rig(gather);
       r.submit("a");
       r.turn();
       if (isFirst) urge(r);
@@ -65,7 +68,7 @@ describe("lazy appliers", () => {
   });
 
   test("a job that somebody waits for takes them with it", () => {
-    const r = rig(5);
+    const r = rig(gather);
     r.later("a");
     r.submit("b");
     r.turn();
@@ -74,7 +77,7 @@ describe("lazy appliers", () => {
   });
 
   test("one region is asked once, with all it has by then", () => {
-    const r = rig(5);
+    const r = rig(gather);
     let asked = 0;
     const applier = { collect: () => void asked++ };
     r.writer.collectLater(applier, 1);
@@ -85,7 +88,7 @@ describe("lazy appliers", () => {
   });
 
   test("a marker speaks for them", async () => {
-    const r = rig(5);
+    const r = rig(gather);
     r.later("a");
     r.writer.marker(() => r.done.push("marker"));
     await r.turnOfSync();

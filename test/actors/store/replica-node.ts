@@ -10,7 +10,7 @@ import { DataIds } from "../../../actors/store/data-ids.ts";
 import { StoreHandles } from "../../../actors/store/handles.ts";
 import { EngineReader } from "../../../actors/store/reader.ts";
 import { Sweeper } from "../../../actors/store/sweeper.ts";
-import { EngineWriter } from "../../../actors/store/writer.ts";
+import { EngineWriter, noGather } from "../../../actors/store/writer.ts";
 import { Turn } from "../../../actors/system/turn.ts";
 import type { RegionCommand } from "../../../resp/command.ts";
 import { ErrorReply, type Reply } from "../../../resp/reply.ts";
@@ -86,7 +86,7 @@ export class ReplicaNode {
     this.journal = await this.#run(openJournal(this.#slowDisk(), options, timers));
     const { journal } = this;
     const engine = await this.engine.open();
-    const writer = new EngineWriter(engine, turn, clock, 0, onFatal);
+    const writer = new EngineWriter(engine, turn, clock, noGather, onFatal);
     handles.setEngine({ engine, writer, reader: new EngineReader(engine, turn, onFatal) });
     handles.setJournal(journal);
     const dataIds = new DataIds(1);

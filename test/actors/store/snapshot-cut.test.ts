@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { takeCut } from "../../../actors/store/snapshot-cut.ts";
-import { EngineWriter } from "../../../actors/store/writer.ts";
+import { EngineWriter, noGather } from "../../../actors/store/writer.ts";
 import { regionMetaOperation } from "../../../actors/store/apply.ts";
 import { emptyCounters } from "../../../actors/store/recover.ts";
 import { systemClock } from "../../../actors/system/clock.ts";
@@ -39,7 +39,7 @@ beforeEach(async () => {
     engine,
     new Turn((run) => void setImmediate(run), fail),
     systemClock,
-    0,
+    noGather,
     fail,
   );
 });

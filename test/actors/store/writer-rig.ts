@@ -2,7 +2,7 @@
 // test says so too.
 
 import { expect } from "vitest";
-import { EngineWriter, type ApplyJob } from "../../../actors/store/writer.ts";
+import { EngineWriter, noGather, type ApplyJob } from "../../../actors/store/writer.ts";
 import { Turn } from "../../../actors/system/turn.ts";
 import type { Engine, WriteOperation } from "../../../storage/engine.ts";
 import { appliedKey, markerKey } from "../../../storage/local-records.ts";
@@ -17,7 +17,7 @@ export interface Batch {
 
 export const settled = (): Promise<void> => new Promise((next) => void setImmediate(next));
 
-export function rig(lazyMs = 0) {
+export function rig(gather = noGather) {
   const batches: Batch[] = [];
   const fatal: Error[] = [];
   const done: string[] = [];
@@ -40,7 +40,7 @@ export function rig(lazyMs = 0) {
         });
       }),
   };
-  const writer = new EngineWriter(engine as Engine, turn, clock, lazyMs, (error) =>
+  const writer = new EngineWriter(engine as Engine, turn, clock, gather, (error) =>
     fatal.push(error),
   );
   return {

@@ -2,7 +2,7 @@
 // every batch and with a marker, and that nothing follows a failed or a stopped one.
 
 import { describe, expect, test } from "vitest";
-import { EngineWriter } from "../../../actors/store/writer.ts";
+import { EngineWriter, noGather } from "../../../actors/store/writer.ts";
 import { Turn } from "../../../actors/system/turn.ts";
 import { DiskError } from "../../../storage/errors.ts";
 import { appliedKey, decodeApplied, markerKey } from "../../../storage/local-records.ts";
@@ -193,7 +193,9 @@ describe("applied positions and markers", () => {
     const engine = await createMemoryOpener().open();
     const fatal: Error[] = [];
     const turn = new Turn(setImmediate, (error) => fatal.push(error as Error));
-    const writer = new EngineWriter(engine, turn, new HeapClock(), 0, (error) => fatal.push(error));
+    const writer = new EngineWriter(engine, turn, new HeapClock(), noGather, (error) =>
+      fatal.push(error),
+    );
     await new Promise<void>((resolve) => writer.marker(() => resolve()));
     const done: number[] = [];
     const onDone = (): void => void done.push(1);
@@ -224,7 +226,7 @@ describe("the end", () => {
   });
 
   test("after a stop only the batch in flight ends, and the stop waits for it", async () => {
-    const r = rig(5);
+    const r = rig({ delayMs: 5, maxBytes: 1000 });
     r.submit("a");
     r.turn();
     r.submit("b");
