@@ -12,6 +12,7 @@ import { connectionLogic } from "./connection-actor.ts";
 import type { ConnectionRef } from "./connection-actor.ts";
 import type { Gateway } from "./gateway.ts";
 import type { ListenerEvent, ListenOptions } from "./protocol.ts";
+import { sharingReads } from "./shared-reads.ts";
 
 export interface ListenerInput {
   readonly gateway: Gateway;
@@ -45,8 +46,8 @@ class Sockets {
   constructor(input: ListenerInput, self: AnyActorRef) {
     this.#input = input;
     this.#self = self;
-    const options = { noDelay: true, allowHalfOpen: true };
-    this.#server = createServer(options, (socket) => this.#accept(socket));
+    const options = { noDelay: true, allowHalfOpen: true, pauseOnConnect: true };
+    this.#server = createServer(options, (socket) => this.#accept(sharingReads(socket)));
     this.#server.on("error", (error) => this.#tell({ type: "listener.refused", error }));
   }
 
