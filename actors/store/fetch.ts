@@ -35,6 +35,9 @@ export function chunkName(oid: number, chunkNo: number): string {
   return `\u0100${oid}:${chunkNo}`;
 }
 
+/** A record that memory lacks. */
+export type MissingRecord = Extract<Missing, { type: "record" }>;
+
 interface Wanted {
   readonly missing: Missing;
   readonly owners: Waiter[];
@@ -79,19 +82,20 @@ export class Fetch {
    */
   deliver(
     values: ReadonlyArray<Buffer | undefined>,
-    onRecord: (name: string, record: KeyRecord | null, owners: readonly Waiter[]) => void,
+    onRecord: (of: MissingRecord, record: KeyRecord | null, owners: readonly Waiter[]) => void,
   ): Waiter[] {
     const ready: Waiter[] = [];
     for (const [i, stored] of values.entries()) {
       const wanted = this.#wanted[this.#next + i];
       const key = this.#keys[i];
       if (wanted === undefined || key === undefined) continue;
-      const name = missingName(wanted.missing);
+      const { missing, owners } = wanted;
+      const name = missingName(missing);
       const value = stored === undefined ? null : checkedPhysicalValue(key, stored);
-      const isRecord = wanted.missing.type === "record";
+      const isRecord = missing.type === "record";
       const thing = value !== null && isRecord ? decodeRecord(value) : value;
-      if (isRecord) onRecord(name, thing as KeyRecord | null, wanted.owners);
-      for (const owner of wanted.owners) {
+      if (isRecord) onRecord(missing, thing as KeyRecord | null, owners);
+      for (const owner of owners) {
         owner.found.set(name, thing);
         if (--owner.outstanding === 0) ready.push(owner);
       }
@@ -136,11 +140,11 @@ export class FetchPlan {
   take(
     dataId: number,
     positions: Positions,
-    onRecord: (name: string, fetch: Fetch) => void,
+    onRecord: (of: MissingRecord, fetch: Fetch) => void,
   ): Fetch {
     const fetch = new Fetch([...this.#wanted.values()], dataId, positions);
-    for (const [name, { missing }] of this.#wanted) {
-      if (missing.type === "record") onRecord(name, fetch);
+    for (const { missing } of this.#wanted.values()) {
+      if (missing.type === "record") onRecord(missing, fetch);
     }
     this.#wanted.clear();
     return fetch;

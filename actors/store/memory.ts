@@ -6,7 +6,7 @@ import type { RegionState } from "../../storage/keyspace/effects.ts";
 import type { Keyspace, RecordSource } from "../../storage/keyspace/keyspace.ts";
 import type { KeyRecord } from "../../storage/keyspace/records.ts";
 import type { CachedRecord, RecordCache, RecordTable } from "./cache.ts";
-import { chunkName, recordName, type Fetch, type Found } from "./fetch.ts";
+import { chunkName, recordName, type Fetch, type Found, type MissingRecord } from "./fetch.ts";
 import { Overlay } from "./overlay.ts";
 
 /** Applied entries of the list of pending ones are given back when this many have gathered. */
@@ -153,18 +153,22 @@ export class RegionMemory implements RecordSource {
    * A record is being read from the engine; of several such reads the last may cache it. None may
    * while something is on its way there that the read does not see.
    */
-  fetching(name: string, fetch: Fetch): void {
+  fetching({ slot, name }: MissingRecord, fetch: Fetch): void {
     const isBehind = this.#flushIndex > this.#appliedIndex || this.#leftSlots.size > 0;
-    const entry = this.#tables[name.charCodeAt(0)]?.get(name.slice(1));
+    const entry = this.#tables[slot]?.get(name);
     if (isBehind || (entry !== undefined && entry.index > 0)) return;
-    this.#tickets.set(name, fetch);
+    this.#tickets.set(recordName(slot, name), fetch);
   }
 
-  /** It has arrived; it is cached unless something has written the key since. */
-  fetched(name: string, fetch: Fetch, record: KeyRecord | null, isKept: boolean): void {
-    if (this.#tickets.get(name) !== fetch) return;
-    this.#tickets.delete(name);
-    if (isKept) this.#table(name.charCodeAt(0)).set(name.slice(1), record, 0);
+  /**
+   * It has arrived; it is cached unless something has written the key since. Under the name that was
+   * asked for: V8 compares a part of another string (a slice of the ticket's) by a slow call.
+   */
+  fetched(of: MissingRecord, fetch: Fetch, record: KeyRecord | null, isKept: boolean): void {
+    const ticket = recordName(of.slot, of.name);
+    if (this.#tickets.get(ticket) !== fetch) return;
+    this.#tickets.delete(ticket);
+    if (isKept) this.#table(of.slot).set(of.name, record, 0);
   }
 
   #table(slot: number): RecordTable {

@@ -150,7 +150,7 @@ export class Parking {
     const fetch = this.#plan.take(
       dataIdOfRegion(this.#host.applied.meta),
       this.#ports.positions,
-      (name, of) => this.#memory.fetching(name, of),
+      (missing, of) => this.#memory.fetching(missing, of),
     );
     this.#ports.counters.fetches++;
     this.#read(fetch);
@@ -164,9 +164,9 @@ export class Parking {
 
   /** A slice has come from the engine. */
   fetched({ fetch, values }: RegionFetched): void {
-    const ready = fetch.deliver(values, (name, record, owners) => {
+    const ready = fetch.deliver(values, (missing, record, owners) => {
       // What is about to be overwritten need not be cached: its successor will be.
-      this.#memory.fetched(name, fetch, record, !owners.some(isForWrite));
+      this.#memory.fetched(missing, fetch, record, !owners.some(isForWrite));
     });
     for (const waiter of ready) this.#unpark(waiter as Parked);
     if (!fetch.done) this.#read(fetch);

@@ -145,7 +145,7 @@ const replies: readonly NodeMutant[] = [
     name: "fill the cache without a ticket",
     rule: "safety.md 22",
     file: "actors/store/memory.ts",
-    search: "    if (this.#tickets.get(name) !== fetch) return;\n",
+    search: "    if (this.#tickets.get(ticket) !== fetch) return;\n",
     replacement: "",
   },
   {
