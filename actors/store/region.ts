@@ -8,6 +8,7 @@ import { isServing, step } from "../raft/core.ts";
 import { canPropose } from "../raft/leading.ts";
 import type { ReplicaHost } from "../raft/machine.ts";
 import { perform, type ReplicaListener } from "../raft/perform.ts";
+import { replicationFloor } from "../raft/progress.ts";
 import type { Membership, RaftEvent, Role } from "../raft/protocol.ts";
 import type { BulkReader } from "../../transport/transport.ts";
 import { startState, type RaftState } from "../raft/state.ts";
@@ -32,7 +33,7 @@ import type { SnapshotHeader } from "./snapshot-format.ts";
 import { SnapshotInstaller, type SnapshotTarget } from "./snapshot-installer.ts";
 import { dropStagings } from "./stagings.ts";
 
-/** Applied entries of this many bytes stay in memory for followers that are a little behind. */
+/** Applied entries of this many bytes stay in a leader's memory for followers that are behind. */
 const keptBytes = 1024 * 1024;
 /** … and durable ones of this many that wait for a slow engine; more is read from the journal again. */
 const waitingMaxBytes = 16 * 1024 * 1024;
@@ -358,10 +359,11 @@ export class Region
   }
 
   #afterApply(index: number): void {
-    // A node alone lets go at once; others keep a little for those who are behind.
-    if (this.#ports.link === undefined || this.#window.bytes > keptBytes) this.#window.trim(index);
-    this.#evaluator.applied(index);
     const raft = this.#raft;
+    // What nobody lacks is let go at once, before the collector of garbage takes it for long-lived.
+    const keeps = raft !== undefined && this.#window.bytes <= keptBytes;
+    this.#window.trim(keeps ? Math.min(index, replicationFloor(raft)) : index);
+    this.#evaluator.applied(index);
     if (raft !== undefined && isServing(raft)) this.#setServing();
   }
 

@@ -85,3 +85,14 @@ test("it holds what a log would, between what was trimmed and what was truncated
     { numRuns: 300 },
   );
 });
+
+test("it slides along a long log", () => {
+  const window = new LogWindow();
+  for (let first = 1; first <= 2000; first += 4) {
+    window.append(run(first, 4, 1));
+    window.trim(first - 20);
+    const from = Math.max(1, first - 19);
+    expect(window.range(from, first + 3)).toEqual(run(from, first + 4 - from, 1));
+    expect(window.get(from - 1)).toBeUndefined();
+  }
+});
