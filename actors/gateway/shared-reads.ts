@@ -31,7 +31,7 @@ const shared = Buffer.allocUnsafeSlow(readBytes);
  * one must be paused (`pauseOnConnect`) and is of no more use. A socket that has no handle of the
  * expected kind (another version of Node, TLS) is returned as it is, reading too.
  *
- * Three nodes with 50 clients take 1.06 times the GETs and 1.08 times the SETs (docs/benchmarks.md).
+ * Three nodes with 50 clients take 1.06 times the GETs and 1.09 times the SETs (docs/benchmarks.md).
  */
 export function sharingReads(accepted: Socket): Socket {
   const from = accepted as WithHandle;
