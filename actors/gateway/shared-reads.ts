@@ -28,8 +28,8 @@ const shared = Buffer.allocUnsafeSlow(readBytes);
 
 /**
  * The same connection as another socket, which emits "data" as always and reads from now on. The given
- * one must be paused (`pauseOnConnect`) and is of no more use. A socket that has no handle of the
- * expected kind (another version of Node, TLS) is returned as it is, reading too.
+ * one must be paused (`pauseOnConnect`), plain TCP, and is of no more use. A socket that has no handle
+ * of the expected kind (another version of Node) is returned as it is, reading too.
  *
  * Three nodes with 50 clients take 1.06 times the GETs and 1.09 times the SETs (docs/benchmarks.md).
  */

@@ -10,7 +10,7 @@ const cutAt = 64;
 export class LogWindow {
   /**
    * Consecutive, up to the last index; those before `#first` are let go and undefined. Not a map: its
-   * tables, made anew as it slides along the log, were a quarter of what V8's collector had to move.
+   * tables are made anew as it slides along the log, and grow old (docs/benchmarks.md).
    */
   #entries: Array<LogEntry | undefined> = [];
   #first = 1;
