@@ -2,6 +2,7 @@
 // files that hold the rows and everything that reads a resolved `Config`; it holds no row itself.
 
 import type { ReadMode } from "../actors/store/protocol.ts";
+import type { Scheduling } from "./scheduling.ts";
 import type { Parse } from "./values.ts";
 
 /** Everything a node is started with. Units are in the names; frozen once resolved. */
@@ -53,6 +54,8 @@ export interface Config {
   readonly blockCacheBytes: number;
   /** Bytes of the cache of decoded records in front of RocksDB. */
   readonly recordCacheBytes: number;
+  /** Whether the node's threads may take the processor from others when they wake. */
+  readonly scheduling: Scheduling;
   /** Sends every Raft event through the statechart (slow, for proofs that both ways agree). */
   readonly pureActors: boolean;
 }

@@ -186,6 +186,14 @@ const rows = {
     parse: byteSize(mebi, 1_048_576 * mebi),
     about: "cache of records in front of RocksDB",
   }),
+  scheduling: row({
+    key: "scheduling",
+    flag: "scheduling",
+    value: "<policy>",
+    fallback: "batch",
+    parse: oneOf(["batch", "inherit"]),
+    about: "batch: no thread that wakes breaks off another's turn (Linux); inherit: as started",
+  }),
   pureActors: row({
     key: "pureActors",
     flag: "pure-actors",

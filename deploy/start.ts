@@ -13,6 +13,7 @@ import { createRocksOpener } from "../storage/rocks.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { joinOthers } from "./join.ts";
 import type { NodeEvents, StartNode } from "./run.ts";
+import { scheduleAsBatch } from "./scheduling.ts";
 import type { Config } from "./setting.ts";
 import { watchSpace } from "./space.ts";
 import { version } from "./version.ts";
@@ -51,6 +52,11 @@ export const startNode: StartNode = async (directory, events, log) => {
     if (isLow) log.error(`the disk is nearly full, ${left}: writes are refused`);
     else log.info(`there is room on the disk again, ${left}: writes go on`);
   });
+  if (config.scheduling === "batch") {
+    // Before the first threads of its own: they inherit it.
+    const failure = await scheduleAsBatch();
+    if (failure !== undefined) log.debug(`threads are scheduled as they were: ${failure}`);
+  }
   const cluster = config.nats.length === 0 ? undefined : await joinOthers(directory, log);
   const close = async (): Promise<void> => cluster?.transport.close();
   try {

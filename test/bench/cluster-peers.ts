@@ -124,7 +124,9 @@ export async function startSpireCluster(parent: string, dist = ownDist): Promise
   const nats = await freePort();
   const config = join(folder, "nats.conf");
   writeFileSync(config, `listen: "${host}:${nats}"\n`);
-  const server = spawn("nats-server", ["-c", config], { stdio: ["ignore", "pipe", "pipe"] });
+  // As `spiredb cluster` has it: nobody's turn is broken off by who wakes.
+  const command = ["--batch", "0", "nats-server", "-c", config];
+  const server = spawn("chrt", command, { stdio: ["ignore", "pipe", "pipe"] });
   await whenSaid(server, /Server is ready/u, "nats-server");
   const names = ["n1", "n2", "n3"];
   const cli = join(dist, "deploy/cli.js");

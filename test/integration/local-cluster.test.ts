@@ -12,6 +12,7 @@ import { freePorts, isPortFree } from "../../deploy/local/ports.ts";
 import { Connection, type Reply } from "./connection.ts";
 import { newFolder, removeFolders } from "./harness.ts";
 import { isAlive, killLaunched, Launched, until } from "./launched.ts";
+import { threadPolicies } from "./thread-policies.ts";
 
 const spiredb = [process.execPath, "dist/deploy/cli.js"];
 
@@ -122,6 +123,12 @@ describe("spiredb cluster", () => {
     await launched.kill();
     await until(() => !pids.some((pid) => isAlive(pid)), "nodes live on");
     await until(() => isPortFree(natsPort), "nats-server lives on");
+  });
+
+  it("has all of its processes scheduled as a batch", async () => {
+    const { pids, natsPort } = await startCluster(newFolder());
+    const policies = [natsPid(natsPort), ...pids].map((pid) => threadPolicies(pid));
+    expect(policies).toEqual([["batch"], ["batch"], ["batch"], ["batch"]]);
   });
 
   it("starts nats-server again and says so", async () => {

@@ -1,0 +1,44 @@
+// Asks the kernel not to let this process's threads, when they wake, take the processor from whoever is
+// at work (SCHED_BATCH of sched(7)). Between the start and util-linux' `chrt`, for Node has no such
+// call; who may be interrupted by others is their business, and a node runs as well without.
+//
+// Nodes, nats-server and clients wake each other with every message. Where they share processors a
+// thread that wakes is put in the place of the one that woke it, in the middle of its turn: smaller
+// batches, cold caches, twice the switches (docs/benchmarks.md). Where processors idle nothing changes.
+
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+/** `batch`: as above. `inherit`: as whoever started the process had it. */
+export type Scheduling = "batch" | "inherit";
+
+/** The policy of an ordinary process, SCHED_OTHER; another one was somebody's choice and stays. */
+const ordinary = "0";
+/** Where `stat` has the policy, counted from behind the name: field 41 of proc(5). */
+const policyField = 38;
+
+/** The number of the kernel's policy for this process; undefined where that is not known. */
+function policyOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[policyField];
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Puts all threads of this process, and those it will start, under SCHED_BATCH. Resolves with why not
+ * when that did not work; never rejects.
+ */
+export function scheduleAsBatch(): Promise<string | undefined> {
+  const { pid } = process;
+  const policy = policyOf(pid);
+  if (policy === undefined) return Promise.resolve("the system has no /proc");
+  if (policy !== ordinary) return Promise.resolve(undefined);
+  return new Promise((resolve) => {
+    execFile("chrt", ["--all-tasks", "--batch", "--pid", "0", String(pid)], (error) => {
+      resolve(error === null ? undefined : error.message.trim());
+    });
+  });
+}
