@@ -260,6 +260,9 @@ export function physicalMetaKey(
   return fillMeta(bytes, 1 + dataIdLength, position, bucket, slot, key);
 }
 
+/** Where a physical META key has its slot, one byte; the key itself follows. */
+export const physicalMetaSlotAt = dataIdLength + metaHeader - 1;
+
 /** Inverse of `physicalKey`. */
 export function logicalKey(physical: Buffer): Buffer {
   const bytes = begin(physical[0] as number, physical.length - dataIdLength);

@@ -17,6 +17,7 @@ import {
 import { encodeRegionState } from "../../storage/region-state.ts";
 import { decodeMembership } from "../raft/membership.ts";
 import type { DataIds } from "./data-ids.ts";
+import { KeyFilter } from "./key-filter.ts";
 
 /** What a replica holds between entries, as of its applied index. */
 export interface AppliedState {
@@ -26,6 +27,8 @@ export interface AppliedState {
   nextExpiryMs: number;
   /** Slots of the current dataId that a flush left and the sweeper has not cleared. */
   uncleared: Set<number>;
+  /** Keys that the engine may hold, those on their way to it included. */
+  keys: KeyFilter;
 }
 
 /** What applying a run of entries amounts to. */
@@ -162,7 +165,7 @@ class Run {
     if (key[0] === spaces.ttl) {
       const expireAtMs = key.readUIntBE(5, 6);
       if (expireAtMs < this.#nextExpiryMs) this.#nextExpiryMs = expireAtMs;
-    }
+    } else if (key[0] === spaces.meta) this.#applied.keys.add(key);
     this.#operations.push({ type: "put", key, value: reader.stored });
   }
 
@@ -180,6 +183,7 @@ class Run {
     const extents = meta.extents.map((extent) => ({ ...extent, dataId }));
     this.#applied.meta = { ...meta, extents };
     this.#applied.uncleared = new Set();
+    this.#applied.keys = new KeyFilter();
     this.#operations.push(this.#dataIds.record(), regionMetaOperation(this.#applied.meta));
     this.#pendingClear({ dataId: oldDataId });
     this.#sync = true;

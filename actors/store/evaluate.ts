@@ -101,7 +101,7 @@ export class Evaluator implements TurnTask {
     this.#counters = copyCounters(applied.counters);
     this.#nowMs = applied.counters.maxNowMs;
     this.memory.reset(this.#host.appliedIndex);
-    this.memory.uncleared = applied.uncleared;
+    this.memory.standOn(applied);
     this.#outbox.committed(this.#host.appliedIndex);
     this.#entries.clear();
     this.#defer();
@@ -139,7 +139,7 @@ export class Evaluator implements TurnTask {
   }
 
   applied(index: number): void {
-    this.memory.uncleared = this.#host.applied.uncleared;
+    this.memory.standOn(this.#host.applied);
     this.memory.applied(index);
     this.#entries.applied(index);
     this.#walks.applied(index);

@@ -5,8 +5,10 @@
 import type { RegionState } from "../../storage/keyspace/effects.ts";
 import type { Keyspace, RecordSource } from "../../storage/keyspace/keyspace.ts";
 import type { KeyRecord } from "../../storage/keyspace/records.ts";
+import type { AppliedState } from "./apply.ts";
 import type { CachedRecord, RecordCache, RecordTable } from "./cache.ts";
 import { chunkName, recordName, type Fetch, type Found, type MissingRecord } from "./fetch.ts";
+import { KeyFilter } from "./key-filter.ts";
 import { Overlay } from "./overlay.ts";
 
 /** Applied entries of the list of pending ones are given back when this many have gathered. */
@@ -29,7 +31,8 @@ export class RegionMemory implements RecordSource {
   /** Which fetch may cache a record; a write of it or any flush voids that (`safety.md` 22). */
   readonly #tickets = new Map<string, Fetch>();
   /** Slots that the applied state has left and the sweeper has not cleared. */
-  uncleared: ReadonlySet<number> = new Set();
+  #uncleared: ReadonlySet<number> = new Set();
+  #keys = KeyFilter.ofAny();
   /** Slots that an entry at this index leaves once it is applied. */
   readonly #leftSlots = new Map<number, number>();
   #appliedIndex = 0;
@@ -69,8 +72,14 @@ export class RegionMemory implements RecordSource {
     this.#tickets.clear();
   }
 
+  /** The applied state as it is now, before what it no longer needs of this memory is let go. */
+  standOn({ uncleared, keys }: AppliedState): void {
+    this.#uncleared = uncleared;
+    this.#keys = keys;
+  }
+
   slotIsClean(slot: number): boolean {
-    return !this.uncleared.has(slot) && !this.#leftSlots.has(slot);
+    return !this.#uncleared.has(slot) && !this.#leftSlots.has(slot);
   }
 
   /** The sweeper has cleared it: nothing cached of its former use may be found again. */
@@ -90,6 +99,7 @@ export class RegionMemory implements RecordSource {
       if (this.#flushIndex > this.readIndex) this.readIndex = this.#flushIndex;
       return null;
     }
+    if (!this.#keys.mayHold(slot, name)) return null;
     return this.found?.get(recordName(slot, name)) as KeyRecord | null | undefined;
   }
 

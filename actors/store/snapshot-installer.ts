@@ -24,6 +24,7 @@ import {
 } from "../../storage/local-records.ts";
 import type { BulkReader } from "../../transport/transport.ts";
 import { regionMetaOperation, stateOperation, type AppliedState } from "./apply.ts";
+import { KeyFilter } from "./key-filter.ts";
 import type { RegionPorts } from "./region-ports.ts";
 import type { TimerId } from "../system/clock.ts";
 import {
@@ -316,6 +317,7 @@ class Install {
       counters,
       nextExpiryMs: this.#nextExpiryMs,
       uncleared: new Set(unclearedSlots),
+      keys: KeyFilter.ofAny(),
     };
   }
 

@@ -149,6 +149,20 @@ const replies: readonly NodeMutant[] = [
     replacement: "",
   },
   {
+    name: "take a key that was written for one that never was",
+    rule: "key-filter.ts",
+    file: "actors/store/apply.ts",
+    search: "else if (key[0] === spaces.meta) this.#applied.keys.add(key);",
+    replacement: "",
+  },
+  {
+    name: "know no key at the start",
+    rule: "key-filter.ts",
+    file: "actors/store/recover.ts",
+    search: "    for (const { key } of found) keys.add(key);\n",
+    replacement: "",
+  },
+  {
     name: "keep cache and overlay over a change of role",
     rule: "safety.md 22, 23",
     file: "actors/store/memory.ts",

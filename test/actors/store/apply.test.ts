@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { encodeMembership } from "../../../actors/raft/membership.ts";
 import { applyEntries, type AppliedState } from "../../../actors/store/apply.ts";
 import { DataIds } from "../../../actors/store/data-ids.ts";
+import { KeyFilter } from "../../../actors/store/key-filter.ts";
 import { emptyCounters } from "../../../actors/store/recover.ts";
 import { decodeRegionMeta } from "../../../storage/local-records.ts";
 
@@ -24,6 +25,7 @@ const applied = (): AppliedState => ({
   counters: emptyCounters(),
   nextExpiryMs: Infinity,
   uncleared: new Set(),
+  keys: new KeyFilter(),
 });
 
 const change = (index: number, voters: number[], learners: number[]) => ({
