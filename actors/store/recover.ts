@@ -91,7 +91,7 @@ export async function recoverRegion(
     counters: positions.counters,
     nextExpiryMs: 0,
     uncleared: new Set(),
-    keys: KeyFilter.ofAny(),
+    keys: KeyFilter.incomplete(),
   };
   if (positions.installed !== undefined) {
     await finishInstall(regionId, positions.meta.replicaId, positions, ports);
@@ -279,7 +279,7 @@ async function fewKeys(applied: AppliedState, ports: RegionPorts): Promise<KeyFi
   const iterator = engine.iterate({ ...range, limit: fewKeysMax + 1, keysOnly: true });
   try {
     const found = await iterator.next(fewKeysMax + 1);
-    if (found.length > fewKeysMax) return KeyFilter.ofAny();
+    if (found.length > fewKeysMax) return KeyFilter.incomplete();
     const keys = new KeyFilter();
     for (const { key } of found) keys.add(key);
     return keys;

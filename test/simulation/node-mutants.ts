@@ -163,6 +163,13 @@ const replies: readonly NodeMutant[] = [
     replacement: "",
   },
   {
+    name: "survey the keys of a snapshot and note none",
+    rule: "key-filter.ts",
+    file: "actors/store/surveyor.ts",
+    search: "        for (const { key } of slice) keys.add(key);\n",
+    replacement: "",
+  },
+  {
     name: "keep cache and overlay over a change of role",
     rule: "safety.md 22, 23",
     file: "actors/store/memory.ts",
