@@ -190,9 +190,10 @@ const rows = {
     key: "scheduling",
     flag: "scheduling",
     value: "<policy>",
-    fallback: "batch",
-    parse: oneOf(["batch", "inherit"]),
-    about: "batch: no thread that wakes breaks off another's turn (Linux); inherit: as started",
+    fallback: "auto",
+    parse: oneOf(["auto", "batch", "inherit"]),
+    about:
+      "batch: no thread that wakes breaks off another's turn (Linux); auto: with --nats; inherit",
   }),
   pureActors: row({
     key: "pureActors",

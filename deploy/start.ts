@@ -52,12 +52,13 @@ export const startNode: StartNode = async (directory, events, log) => {
     if (isLow) log.error(`the disk is nearly full, ${left}: writes are refused`);
     else log.info(`there is room on the disk again, ${left}: writes go on`);
   });
-  if (config.scheduling === "batch") {
+  const isOneOfSeveral = config.nats.length > 0;
+  if (config.scheduling === "batch" || (config.scheduling === "auto" && isOneOfSeveral)) {
     // Before the first threads of its own: they inherit it.
     const failure = await scheduleAsBatch();
     if (failure !== undefined) log.debug(`threads are scheduled as they were: ${failure}`);
   }
-  const cluster = config.nats.length === 0 ? undefined : await joinOthers(directory, log);
+  const cluster = isOneOfSeveral ? await joinOthers(directory, log) : undefined;
   const close = async (): Promise<void> => cluster?.transport.close();
   try {
     const node = await startActors({
