@@ -193,7 +193,7 @@ const rows = {
     fallback: "auto",
     parse: oneOf(["auto", "batch", "inherit"]),
     about:
-      "batch: no thread that wakes breaks off another's turn (Linux); auto: with --nats; inherit",
+      "batch: who wakes breaks off nobody's turn (Linux); inherit: as started; auto: batch with --nats",
   }),
   pureActors: row({
     key: "pureActors",

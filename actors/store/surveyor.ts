@@ -35,13 +35,20 @@ export class Surveyor {
   /** What its engine holds is written, and whatever comes is added to its filter from here on. */
   add(replica: Surveyed): void {
     this.#waiting.push(replica);
-    if (this.#running || this.#stopped) return;
-    this.#running = true;
-    void this.#run().finally(() => (this.#running = false));
+    if (!this.#running) this.#start();
   }
 
   stop(): void {
     this.#stopped = true;
+  }
+
+  #start(): void {
+    this.#running = true;
+    void this.#run().finally(() => {
+      this.#running = false;
+      // It has come while the last one ended.
+      if (this.#waiting.length > 0 && !this.#stopped) this.#start();
+    });
   }
 
   async #run(): Promise<void> {
