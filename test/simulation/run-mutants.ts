@@ -22,6 +22,7 @@ interface Mutant {
   readonly file: string;
   readonly search: string;
   readonly replacement: string;
+  readonly firstSeed?: number;
 }
 
 const mutants: readonly Mutant[] = [
@@ -41,11 +42,13 @@ interface Outcome {
   readonly cpuSeconds: number;
 }
 
-function runIn(copy: string, kind: Mutant["kind"], seconds: number): Outcome {
+function runIn(copy: string, kind: Mutant["kind"], firstSeed: number): Outcome {
   const tsx = join(root, "node_modules/tsx/dist/cli.mjs");
   const script = join(copy, "test/simulation", scripts[kind]);
   const start = () =>
-    spawnSync(process.execPath, [tsx, script, "1", String(seconds)], { encoding: "utf8" });
+    spawnSync(process.execPath, [tsx, script, String(firstSeed), String(cpuSecondsMax)], {
+      encoding: "utf8",
+    });
   let child = start();
   // Node itself crashes now and then when it is started some hundred times; that kills no mutant.
   for (let again = 0; again < 3 && child.signal !== null; again++) child = start();
@@ -53,7 +56,8 @@ function runIn(copy: string, kind: Mutant["kind"], seconds: number): Outcome {
   return JSON.parse(child.stdout) as Outcome;
 }
 
-function tryMutant(copy: string, { kind, file, search, replacement }: Mutant): Outcome {
+function tryMutant(copy: string, mutant: Mutant): Outcome {
+  const { kind, file, search, replacement, firstSeed = 1 } = mutant;
   const path = join(copy, file);
   const source = readFileSync(path, "utf8");
   if (source.split(search).length !== 2) {
@@ -65,7 +69,7 @@ function tryMutant(copy: string, { kind, file, search, replacement }: Mutant): O
     source.replace(search, () => replacement),
   );
   try {
-    return runIn(copy, kind, cpuSecondsMax);
+    return runIn(copy, kind, firstSeed);
   } finally {
     writeFileSync(path, source);
   }
