@@ -23,29 +23,19 @@ function fingerprint(hash: number): number {
 
 /** Grows with what is added; what is deleted stays, and is looked for in the engine as before. */
 export class KeyFilter {
-  /** Fingerprints of 32 bits, each at the first free place from its low bits on; undefined = full. */
+  /** Fingerprints of 32 bits, each at the first free place from its low bits on; undefined = any key. */
   #table: Int32Array | undefined = new Int32Array(firstCapacity);
   #size = 0;
-  #isComplete = true;
 
-  /** Of an engine that holds something already: it says yes to every key until it is complete. */
-  static incomplete(): KeyFilter {
+  /** Of an engine that holds something already: it says yes to every key. */
+  static ofAny(): KeyFilter {
     const filter = new KeyFilter();
-    filter.#isComplete = false;
+    filter.#table = undefined;
     return filter;
   }
 
-  /** Every key that the engine held when it was made has been added. */
-  complete(): void {
-    this.#isComplete = true;
-  }
-
-  get isComplete(): boolean {
-    return this.#isComplete;
-  }
-
-  /** There were too many keys: it says yes to every one from here on. */
-  get isFull(): boolean {
+  /** It says yes to every key: the engine held something before, or there were too many. */
+  get isOfAny(): boolean {
     return this.#table === undefined;
   }
 
@@ -72,7 +62,7 @@ export class KeyFilter {
   /** False: the engine has no record of this key, its bytes as Latin-1 text, in this slot. */
   mayHold(slot: number, name: string): boolean {
     const table = this.#table;
-    if (table === undefined || !this.#isComplete) return true;
+    if (table === undefined) return true;
     let hash = Math.imul(offsetBasis ^ slot, prime);
     for (let at = 0; at < name.length; at++) {
       hash = Math.imul(hash ^ name.charCodeAt(at), prime);

@@ -32,7 +32,7 @@ export class RegionMemory implements RecordSource {
   readonly #tickets = new Map<string, Fetch>();
   /** Slots that the applied state has left and the sweeper has not cleared. */
   #uncleared: ReadonlySet<number> = new Set();
-  #keys = KeyFilter.incomplete();
+  #keys = KeyFilter.ofAny();
   /** Slots that an entry at this index leaves once it is applied. */
   readonly #leftSlots = new Map<number, number>();
   #appliedIndex = 0;

@@ -6,13 +6,12 @@ import { decodeRegionState } from "../../storage/region-state.ts";
 import { DamagedError } from "../../storage/errors.ts";
 import type { Journal, LogEntry } from "../../storage/journal/types.ts";
 import type { HardState } from "../../storage/journal/types.ts";
-import { dataIdRange, ttlRange } from "../../storage/key-ranges.ts";
+import { ttlRange } from "../../storage/key-ranges.ts";
 import {
   checkedValue,
   parsePhysicalTtlKey,
   physicalKey,
   regionStateKey,
-  spaces,
 } from "../../storage/keys.ts";
 import {
   appliedKey,
@@ -31,8 +30,6 @@ import { applyEntries, controlDataIdOfRegion, dataIdOfRegion, type AppliedState 
 import { KeyFilter } from "./key-filter.ts";
 import type { RegionPorts } from "./region-ports.ts";
 
-/** A region of no more keys knows from its start which it has. */
-const fewKeysMax = 4096;
 const redoBytes = 1024 * 1024;
 const databases = 16;
 const slotCount = 256;
@@ -91,7 +88,7 @@ export async function recoverRegion(
     counters: positions.counters,
     nextExpiryMs: 0,
     uncleared: new Set(),
-    keys: KeyFilter.incomplete(),
+    keys: KeyFilter.ofAny(),
   };
   if (positions.installed !== undefined) {
     await finishInstall(regionId, positions.meta.replicaId, positions, ports);
@@ -118,7 +115,9 @@ export async function recoverRegion(
     ports,
   );
   applied.nextExpiryMs = await firstExpiry(applied, ports);
-  applied.keys = await fewKeys(applied, ports);
+  // Not by looking: an iterator over a damaged table may end early and say nothing, and a key that it
+  // did not come to would be taken for absent.
+  if (applied.counters.counts.every((count) => count === 0)) applied.keys = new KeyFilter();
   for (const entry of await entriesBehind(journal, regionId, positions.applied.index, lastIndex)) {
     entries.push(entry);
   }
@@ -267,22 +266,6 @@ async function firstExpiry(applied: AppliedState, ports: RegionPorts): Promise<n
   try {
     const [first] = await iterator.next(1);
     return first === undefined ? Infinity : parsePhysicalTtlKey(first.key).expireAtMs;
-  } finally {
-    await iterator.end();
-  }
-}
-
-/** The keys that the engine holds, when they are few enough to look at. */
-async function fewKeys(applied: AppliedState, ports: RegionPorts): Promise<KeyFilter> {
-  const { engine } = ports.handles.opened();
-  const range = dataIdRange(spaces.meta, dataIdOfRegion(applied.meta));
-  const iterator = engine.iterate({ ...range, limit: fewKeysMax + 1, keysOnly: true });
-  try {
-    const found = await iterator.next(fewKeysMax + 1);
-    if (found.length > fewKeysMax) return KeyFilter.incomplete();
-    const keys = new KeyFilter();
-    for (const { key } of found) keys.add(key);
-    return keys;
   } finally {
     await iterator.end();
   }

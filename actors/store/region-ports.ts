@@ -36,8 +36,6 @@ export interface RegionPorts {
   readonly onRole: (region: Region) => void;
   /** A flush or drop left something for the sweeper. */
   readonly onGarbage: () => void;
-  /** It does not know which keys its engine holds: somebody is to look. */
-  readonly onUnknownKeys: (region: Region) => void;
   /** Damage or a broken disk: the process must end. */
   readonly onFatal: (error: Error) => void;
   /** A command threw: a bug to report; the client has its answer. */

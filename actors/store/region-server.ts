@@ -28,7 +28,6 @@ import { Region } from "./region.ts";
 import type { RegionPorts, SendToReplica } from "./region-ports.ts";
 import { regionLogic } from "./region-actor.ts";
 import { initialMap, type MappedRegion, type RegionMap } from "./region-map.ts";
-import { Surveyor } from "./surveyor.ts";
 import { Sweeper } from "./sweeper.ts";
 
 /** How often region 0's leader looks whether the record of stores is still true. */
@@ -39,9 +38,6 @@ export interface ServerNodes extends PeerNodes {
   /** Every node seen since the start, this one among them. */
   seen(): readonly NodeInfo[];
 }
-
-/** What the server itself gives each region. */
-type ServersPart = "onServing" | "onRole" | "onGarbage" | "onUnknownKeys";
 
 /** What the server is given; `region` is what it hands on to every replica. */
 export interface RegionServerPorts {
@@ -60,7 +56,7 @@ export interface RegionServerPorts {
   readonly replicas: () => number;
   /** Undefined on a node that is alone. */
   readonly nodes: ServerNodes | undefined;
-  readonly region: Omit<RegionPorts, "engine" | "log" | ServersPart>;
+  readonly region: Omit<RegionPorts, "engine" | "log" | "onServing" | "onRole" | "onGarbage">;
 }
 
 /** How the server reaches its neighbours in the tree. */
@@ -76,7 +72,6 @@ export class RegionServer {
   readonly #neighbours: Neighbours;
   readonly #regionPorts: RegionPorts;
   readonly #sweeper: Sweeper;
-  readonly #surveyor: Surveyor;
   readonly #time: RaftTime;
   readonly #markers: Markers;
   readonly #leadership: Leadership | undefined;
@@ -98,7 +93,6 @@ export class RegionServer {
       (dataId, slot) => this.#slotCleared(dataId, slot),
       (error) => ports.region.onFatal(error),
     );
-    this.#surveyor = new Surveyor(handles, ports.clock);
     this.#time = new RaftTime({
       ...ports,
       isAlone: ports.nodes === undefined,
@@ -119,7 +113,6 @@ export class RegionServer {
       onServing: (region, serving) => this.#onServing(region, serving),
       onRole: (region) => this.#onRole(region),
       onGarbage: () => this.#sweeper.wake(),
-      onUnknownKeys: (region) => this.#surveyor.add(region),
     };
   }
 
@@ -176,7 +169,6 @@ export class RegionServer {
     this.#markers.stop();
     this.#leadership?.stop();
     this.#sweeper.stop();
-    this.#surveyor.stop();
     this.#ports.clock.clearTimeout(this.#registering);
   }
 

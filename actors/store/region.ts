@@ -198,7 +198,6 @@ export class Region
     this.#outgoing.place(this.#raft.peers);
     this.#recoveredTerm = recovered.hardState.term;
     this.#applier.startAt(recovered.appliedIndex);
-    if (!applied.keys.isComplete) this.#ports.onUnknownKeys(this);
     this.#ports.onRole(this);
   }
 
@@ -315,7 +314,6 @@ export class Region
     this.#applied = applied;
     this.#outgoing.place(peers);
     this.#applier.startAt(index);
-    this.#ports.onUnknownKeys(this);
     const nowMs = this.#ports.clock.monotonicMs();
     const position = { index, term, membership, membershipIndex, peers };
     this.#send({ type: "raft.installed", ...position, nowMs });

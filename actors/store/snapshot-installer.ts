@@ -317,7 +317,7 @@ class Install {
       counters,
       nextExpiryMs: this.#nextExpiryMs,
       uncleared: new Set(unclearedSlots),
-      keys: KeyFilter.incomplete(),
+      keys: KeyFilter.ofAny(),
     };
   }
 

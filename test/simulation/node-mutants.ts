@@ -158,18 +158,11 @@ const replies: readonly NodeMutant[] = [
     replacement: "",
   },
   {
-    name: "know no key at the start",
+    name: "take a region with keys for an empty one",
     rule: "key-filter.ts",
     file: "actors/store/recover.ts",
-    search: "    for (const { key } of found) keys.add(key);\n",
-    replacement: "",
-  },
-  {
-    name: "survey the keys of a snapshot and note none",
-    rule: "key-filter.ts",
-    file: "actors/store/surveyor.ts",
-    search: "        for (const { key } of slice) keys.add(key);\n",
-    replacement: "",
+    search: "  if (applied.counters.counts.every((count) => count === 0)) applied.keys",
+    replacement: "  applied.keys",
   },
   {
     name: "keep cache and overlay over a change of role",

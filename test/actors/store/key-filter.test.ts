@@ -31,7 +31,7 @@ describe("a filter of keys", () => {
   it("knows of nearly all others that they are absent, and of the same key in another slot", () => {
     const filter = new KeyFilter();
     for (let i = 0; i < 10_000; i++) add(filter, 3, `key:${i}`);
-    expect(filter.isFull).toBe(false);
+    expect(filter.isOfAny).toBe(false);
     let held = 0;
     for (let i = 0; i < 10_000; i++) {
       if (filter.mayHold(3, `other:${i}`) || filter.mayHold(4, `key:${i}`)) held++;
@@ -43,10 +43,10 @@ describe("a filter of keys", () => {
   it("says yes to everything when there are more than it takes", () => {
     const filter = new KeyFilter();
     for (let i = 0; i < 262_144; i++) add(filter, 0, `k${i}`);
-    expect([filter.isFull, filter.mayHold(0, "never")]).toEqual([false, false]);
+    expect([filter.isOfAny, filter.mayHold(0, "never")]).toEqual([false, false]);
     // Two keys may have one fingerprint: a few more are needed than the bound.
     for (let i = 262_144; i < 262_344; i++) add(filter, 0, `k${i}`);
-    expect([filter.isFull, filter.mayHold(0, "never")]).toEqual([true, true]);
+    expect([filter.isOfAny, filter.mayHold(0, "never")]).toEqual([true, true]);
   });
 
   it("says yes to everything rather than search long among keys chosen to meet", () => {
@@ -55,7 +55,7 @@ describe("a filter of keys", () => {
     const near: string[] = [];
     for (let i = 0; near.length < 200; i++) if (placeIn1024(`${i}`) < 4) near.push(`${i}`);
     for (const name of near) add(filter, 0, name);
-    expect(filter.isFull).toBe(true);
+    expect(filter.isOfAny).toBe(true);
     for (const name of near) expect(filter.mayHold(0, name)).toBe(true);
   });
 });

@@ -9,7 +9,6 @@ import { RecordCache } from "../../../actors/store/cache.ts";
 import { DataIds } from "../../../actors/store/data-ids.ts";
 import { StoreHandles } from "../../../actors/store/handles.ts";
 import { EngineReader } from "../../../actors/store/reader.ts";
-import { Surveyor } from "../../../actors/store/surveyor.ts";
 import { Sweeper } from "../../../actors/store/sweeper.ts";
 import { EngineWriter, noGather } from "../../../actors/store/writer.ts";
 import { Turn } from "../../../actors/system/turn.ts";
@@ -96,7 +95,6 @@ export class ReplicaNode {
     if (allocator !== undefined) dataIds.restore(decodeAllocator(allocator).nextDataId);
     if (meta === undefined) await this.#run(this.#create(writer, dataIds));
     this.#newSweeper(onFatal);
-    const surveyor = new Surveyor(handles, clock);
     const ports: RegionPorts = {
       handles,
       engine: {
@@ -134,7 +132,6 @@ export class ReplicaNode {
       onServing: () => undefined,
       onRole: () => undefined,
       onGarbage: () => this.sweeper.wake(),
-      onUnknownKeys: (of) => surveyor.add(of),
       onFatal,
       onBug: onFatal,
     };
