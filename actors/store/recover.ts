@@ -115,8 +115,8 @@ export async function recoverRegion(
     ports,
   );
   applied.nextExpiryMs = await firstExpiry(applied, ports);
-  // Not by looking: an iterator over a damaged table may end early and say nothing, and a key that it
-  // did not come to would be taken for absent.
+  // Not by looking: the binding's iterators do not verify the checksums of blocks, and a key that a
+  // damaged one does not show, or shows with a bit turned, would be taken for absent.
   if (applied.counters.counts.every((count) => count === 0)) applied.keys = new KeyFilter();
   for (const entry of await entriesBehind(journal, regionId, positions.applied.index, lastIndex)) {
     entries.push(entry);
