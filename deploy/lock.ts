@@ -7,6 +7,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 
 import { SetupError } from "./failure.ts";
+import { statField } from "./process-stat.ts";
 
 /** Who holds a lock. Pid and start tick together survive pid reuse; boot id tells another boot. */
 interface Owner {
@@ -150,15 +151,10 @@ function isDying(pid: number): boolean {
 
 /** It has ended and holds nothing; only its parent has not asked for the exit code yet. */
 function isZombie(pid: number): boolean {
-  const stat = systemText(`/proc/${pid}/stat`);
-  return /^[ZX]/u.test(stat.slice(stat.lastIndexOf(")") + 2));
+  return /^[ZX]/u.test(statField(`/proc/${pid}`, 3) ?? "");
 }
 
-function startTickOf(pid: number): string | undefined {
-  const stat = systemText(`/proc/${pid}/stat`);
-  // The process name stands in parentheses and may hold anything: count from the last ")".
-  return stat === "" ? undefined : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-}
+const startTickOf = (pid: number): string | undefined => statField(`/proc/${pid}`, 22);
 
 function systemText(path: string): string {
   try {

@@ -7,7 +7,8 @@
 // batches, cold caches, twice the switches (docs/benchmarks.md). Where processors idle nothing changes.
 
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+
+import { statField } from "./process-stat.ts";
 
 /**
  * `batch`: as above. `inherit`: as whoever started the process had it. `auto`: `batch` for one node of
@@ -18,18 +19,8 @@ export type Scheduling = "auto" | "batch" | "inherit";
 
 /** The policy of an ordinary process, SCHED_OTHER; another one was somebody's choice and stays. */
 const ordinary = "0";
-/** Where `stat` has the policy, counted from behind the name: field 41 of proc(5). */
-const policyField = 38;
-
-/** The number of the kernel's policy for this process; undefined where that is not known. */
-function policyOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[policyField];
-  } catch {
-    return undefined;
-  }
-}
+/** Where `stat` has the policy. */
+const policyField = 41;
 
 /**
  * Puts all threads of this process, and those it will start, under SCHED_BATCH. Resolves with why not
@@ -37,7 +28,7 @@ function policyOf(pid: number): string | undefined {
  */
 export function scheduleAsBatch(): Promise<string | undefined> {
   const { pid } = process;
-  const policy = policyOf(pid);
+  const policy = statField(`/proc/${pid}`, policyField);
   if (policy === undefined) return Promise.resolve("the system has no /proc");
   if (policy !== ordinary) return Promise.resolve(undefined);
   return new Promise((resolve) => {

@@ -5,7 +5,6 @@
 import { createInterface } from "node:readline";
 
 import { SetupError } from "../failure.ts";
-import { scheduleAsBatch } from "../scheduling.ts";
 import { LocalCluster } from "./local-cluster.ts";
 import { endingText, type Ending } from "./nats-server.ts";
 import { spiredbCommand, type NodeProcess } from "./node-process.ts";
@@ -28,8 +27,6 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Resolves with the exit code when everything has ended. Rejects when it cannot start. */
 export async function runClusterCommand(options: ClusterCommandOptions): Promise<number> {
-  // All processes started from here inherit it, nats-server too.
-  await scheduleAsBatch();
   const ports = Array.from({ length: options.nodes }, (_, index) => ({
     port: options.basePort + index,
     httpPort: options.httpBasePort + index,

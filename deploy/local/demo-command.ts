@@ -9,7 +9,6 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { leadersSeenBy, missingThrough, Tally, Writer } from "./demo-load.ts";
 import { Screen, type Counters } from "./demo-screen.ts";
-import { scheduleAsBatch } from "../scheduling.ts";
 import { LocalCluster } from "./local-cluster.ts";
 import { endingText } from "./nats-server.ts";
 import { freePorts } from "./ports.ts";
@@ -33,8 +32,6 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Runs for about so many seconds, resolves with the exit code: 1 when anything was lost. */
 export async function runDemo(seconds: number): Promise<number> {
-  // All processes started from here inherit it, nats-server too.
-  await scheduleAsBatch();
   const folder = mkdtempSync(join(tmpdir(), "spiredb-demo-"));
   const demo = new Demo(folder);
   let asked = 0;

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import { SetupError } from "../failure.ts";
+import { scheduleAsBatch } from "../scheduling.ts";
 import { endingText, findNatsServer, NatsServer, type Ending } from "./nats-server.ts";
 import { NodeProcess, type NodeSpec } from "./node-process.ts";
 import { freePorts, isPortFree } from "./ports.ts";
@@ -62,6 +63,8 @@ export class LocalCluster {
     mkdirSync(join(this.folder, "logs"), { recursive: true, mode: 0o700 });
     this.#name = nameOf(this.folder);
     this.#port = (await isPortFree(natsPort)) ? natsPort : ((await freePorts(1))[0] ?? 0);
+    // All processes started from here inherit it, nats-server too.
+    await scheduleAsBatch();
     await this.startNats();
     for (const position of ports.keys()) this.startNode(position);
   }
