@@ -34,11 +34,6 @@ export class KeyFilter {
     return filter;
   }
 
-  /** It says yes to every key: the engine held something before, or there were too many. */
-  get isOfAny(): boolean {
-    return this.#table === undefined;
-  }
-
   /** A record with this physical META key is on its way to the engine, or there. */
   add(key: Buffer): void {
     const table = this.#table;

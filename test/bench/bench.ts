@@ -194,8 +194,9 @@ function clusterPart(options: Options, tables: readonly string[]): string {
   return `## Three nodes
 
 Measured ${date} by \`${command}\` on ${machine(options.folder)}.
-Everything shares the processors: three SpireDB nodes and one nats-server (each write synced on a
-majority before it is answered, linearizable reads by lease, clients spread over all nodes), an etcd of
+Everything shares the processors: three SpireDB nodes and one nats-server under SCHED_BATCH, as
+\`spiredb cluster\` starts them (each write synced on a majority before it is answered, linearizable reads
+by lease, clients spread over all nodes), an etcd of
 three members (the same two promises), and a Redis with two replicas, all with appendfsync always,
 whose every SET is followed by WAIT 1 (and whose GETs promise less). Medians of ${runs} runs of
 ${seconds} s taken in turns, 100 B values, ${keys} keys. Each group has had each load for ${warmUpSeconds} s
